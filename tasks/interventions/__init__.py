@@ -1,0 +1,1 @@
+"""Interventions on the training set's category counts, and the ordered training sets they give."""

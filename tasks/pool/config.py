@@ -1,0 +1,71 @@
+"""Where a pool comes from: the part of an experiment file that names its instructions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RowFormat = Literal["auto", "chat", "alpaca", "sharegpt"]
+"""How a row holds its conversation; "auto" looks at each row's fields."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SkillWorldSource(_Frozen):
+    """The built-in generator of instructions whose dependencies are known by construction."""
+
+    kind: Literal["skillworld"] = Field("skillworld", description="The built-in SkillWorld generator.")
+    seed: int = Field(0, ge=0, description="Which world: decides its skills' details and its examples.")
+    size_factor: float = Field(1.0, gt=0, description="Multiplies the number of examples of every category.")
+
+
+class RowSource(_Frozen):
+    """How rows become instructions, whatever they are read from."""
+
+    format: RowFormat = Field(
+        "auto",
+        description="chat (messages), alpaca (instruction, input, output), sharegpt (conversations), "
+        "or auto: what each row holds.",
+    )
+    category_field: str = Field("category", min_length=1, description="Field that holds the category.")
+    id_field: str = Field(
+        "id", min_length=1, description="Field that holds the id; a row without one is named after its content's hash."
+    )
+    source_field: str = Field("source", min_length=1, description="Field that says where a row came from; optional.")
+    categories: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Keep only these categories; default: all. Rows of others count as rejected."
+    )
+    max_per_category: int | None = Field(
+        None,
+        ge=1,
+        description="Keep at most this many rows of a category, chosen by content hash and so independent of the "
+        "order of the rows; default: all.",
+    )
+
+
+class FilesSource(RowSource):
+    """Files on this machine: JSON lines (.jsonl, .ndjson, .json; also .gz) and Parquet (.parquet)."""
+
+    kind: Literal["files"] = Field("files", description="JSON lines or Parquet files.")
+    paths: tuple[str, ...] = Field(
+        min_length=1, description="Files, read in this order; * and ** match names; relative to the working folder."
+    )
+
+
+class HubSource(RowSource):
+    """A Hugging Face data set: a name on the hub, a folder of data files, or a folder of `save_to_disk`."""
+
+    kind: Literal["huggingface"] = Field("huggingface", description="A Hugging Face data set.")
+    dataset: str = Field(min_length=1, description="Name on the hub, or a folder.")
+    config: str | None = Field(None, description="Configuration (subset) of the data set, where it has several.")
+    split: str = Field("train", min_length=1, description="Split to read.")
+    revision: str | None = Field(
+        None, description="Commit hash on the hub; set it so that the experiment can be repeated."
+    )
+
+
+PoolSource = Annotated[SkillWorldSource | FilesSource | HubSource, Field(discriminator="kind")]
+"""Any source of a pool; `kind` says which."""
