@@ -1,0 +1,1 @@
+"""Curricula that change only the order of the training examples, never how often each appears."""

@@ -1,0 +1,1 @@
+"""Effect-equivalence category proportions as a linear program, with a certificate."""

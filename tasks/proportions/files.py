@@ -1,0 +1,117 @@
+"""Baseline files in, proposals out."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.effects.tables import Cell, Table, number, raise_problems, read_table, text
+from tasks.proportions.limits import SUM_TOLERANCE
+from tasks.proportions.proposal import Baseline, Proposal
+
+_OPTIONAL = ("available", "minimum", "maximum")
+
+
+def read_baseline(path: Path, sources: Sequence[str] | None = None) -> Baseline:
+    """Read `category, share` and optional `available, minimum, maximum`; an empty optional cell means no limit.
+
+    Args:
+        path: CSV or Parquet.
+        sources: source categories of the effects, if the two must agree.
+
+    Raises:
+        InputError: not a readable table; else all problems of its content together, with their lines. Shares that do
+            not sum to 1 within 1e-6 are an error: nothing is renormalized.
+    """
+    table = read_table(path)
+    raise_problems(path, _header_problems(table))
+    problems: list[str] = []
+    names: list[str] = []
+    columns: dict[str, list[float | None]] = {key: [] for key in ("share", *_OPTIONAL)}
+    for line, cells in table.rows:
+        name = text(cells[table.column("category")])
+        if not name:
+            problems.append(f"line {line}: blank category")
+        elif name in names:
+            problems.append(f"line {line}: category {name!r} appears twice")
+        elif sources is not None and name not in sources:
+            problems.append(f"line {line}: category {name!r} is not a source column of the effects")
+        names.append(name)
+        for key, values in columns.items():
+            cell = cells[table.column(key)] if key in table.header else None
+            value = _value(key, cell)
+            if isinstance(value, str):
+                problems.append(f"line {line}: {key} of {name!r} {value}")
+            else:
+                values.append(value)
+    absent = [name for name in sources or () if name not in names]
+    if absent:
+        problems.append(f"no row for {', '.join(map(repr, absent))}, which the effects have as a source column")
+    shares = [share for share in columns["share"] if share is not None]
+    if not names:
+        problems.append("no categories")
+    elif len(shares) == len(names) and abs(sum(shares) - 1) > SUM_TOLERANCE:
+        total = sum(shares)
+        fix = f"divide each share by {total:.9g}" if total > 0 else "give each category its share"
+        problems.append(f"shares sum to {total:.9g}, expected 1 (within {SUM_TOLERANCE:g}): {fix}")
+    raise_problems(path, problems)
+    return Baseline(
+        categories=tuple(names),
+        shares=tuple(shares),
+        available=tuple(columns["available"]),
+        minimum=tuple(value or 0.0 for value in columns["minimum"]),
+        maximum=tuple(1.0 if value is None else value for value in columns["maximum"]),
+    )
+
+
+def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
+    """Plain data for JSON: shares, counts and baseline by category, shadow prices by limit."""
+    return {
+        "status": proposal.status,
+        "solver": proposal.solver,
+        "objective": proposal.objective,
+        "baseline_objective": proposal.baseline_objective,
+        "total": proposal.total,
+        "shift": proposal.shift,
+        "shares": dict(zip(proposal.categories, proposal.shares, strict=True)),
+        "baseline_shares": dict(zip(proposal.categories, proposal.baseline_shares, strict=True)),
+        "counts": dict(zip(proposal.categories, proposal.counts, strict=True)),
+        "count_excess": list(proposal.count_excess),
+        "shadow_prices": {p.limit: {"value": p.value, "text": p.text} for p in proposal.shadow_prices},
+        "binding": list(proposal.binding),
+        "unidentified": list(proposal.unidentified),
+        "max_residual": proposal.max_residual,
+        "duality_gap": proposal.duality_gap,
+    }
+
+
+def write_proposal_csv(proposal: Proposal, path: Path) -> None:
+    """Write `category, baseline_share, share, count`, one line per category."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("category", "baseline_share", "share", "count"))
+        writer.writerows(
+            zip(proposal.categories, proposal.baseline_shares, proposal.shares, proposal.counts, strict=True)
+        )
+
+
+def _header_problems(table: Table) -> list[str]:
+    problems = [f"no column {name!r}" for name in ("category", "share") if name not in table.header]
+    problems += [
+        f"unknown column {name!r}; expected category, share and optionally {', '.join(_OPTIONAL)}"
+        for name in table.header
+        if name not in ("category", "share", *_OPTIONAL)
+    ]
+    return problems
+
+
+def _value(column: str, cell: Cell) -> float | str | None:
+    """The cell's number, None where it may be blank and is, or what is wrong with it."""
+    if column in _OPTIONAL and not text(cell):
+        return None
+    value = number(cell)
+    if isinstance(value, float) and (value < 0 or (value > 1 and column != "available")):
+        return f"is {value:g}, expected {'0 or more' if column == 'available' else 'a share from 0 to 1'}"
+    return value
