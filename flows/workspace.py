@@ -1,0 +1,75 @@
+"""What a flow works with: settings, database, artifact store; opened once per process, shared by nested flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
+
+from db.session import Database, open_database
+from infra.errors import InfraError
+from infra.postgres import check_database, embedded_postgres
+from infra.settings import Settings, load_settings
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """An opened database and the folders that go with it.
+
+    Attributes:
+        database: migrated.
+        artifacts: pools, base checkpoints, runs, curricula.
+        reports: HTML reports.
+        ray_address: a running cluster, or None for a local one.
+    """
+
+    database: Database
+    artifacts: Path
+    reports: Path
+    ray_address: str | None
+
+
+_current: ContextVar[Workspace | None] = ContextVar("workspace", default=None)
+
+
+@contextmanager
+def workspace() -> Iterator[Workspace]:
+    """Open the workspace of the settings; inside an open one, that one.
+
+    Raises:
+        ConfigurationError: wrong settings, or a database that cannot be used.
+        InfraError: the database was lost while it was in use.
+    """
+    active = _current.get()
+    if active:
+        yield active
+        return
+    settings = load_settings()
+    settings.home_folder.mkdir(parents=True, exist_ok=True)
+    with _database_url(settings) as url:
+        database = open_database(url)
+        opened = Workspace(database, settings.artifact_folder, settings.home_folder / "reports", settings.ray_address)
+        token = _current.set(opened)
+        try:
+            yield opened
+        except OperationalError as error:
+            raise InfraError(
+                f"The database stopped answering: {str(error.orig).strip().splitlines()[0]}. "
+                "Run the same command again: what has finished is kept, and nothing is trained twice."
+            ) from error
+        finally:
+            _current.reset(token)
+            database.close()
+
+
+@contextmanager
+def _database_url(settings: Settings) -> Iterator[str]:
+    if settings.database_url:
+        yield check_database(settings.database_url.get_secret_value())
+    else:
+        with embedded_postgres(settings.home_folder) as server:
+            yield server.url
