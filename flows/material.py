@@ -83,7 +83,7 @@ def gather_material(config: ExperimentConfig, artifacts: Path) -> Material:
 
 
 def _world(source: SkillWorldSource) -> SkillWorld:
-    return skill_world(source.seed)
+    return skill_world(source.seed, source.size_factor)
 
 
 def _baseline(config: ExperimentConfig, available: dict[str, int], world: SkillWorld | None) -> dict[str, int]:

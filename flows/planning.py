@@ -127,5 +127,5 @@ def _identity_of_all_runs(config: ExperimentConfig, material: Material, base_mod
 def _deepspeed_config(recipe: Recipe) -> dict[str, Any] | None:
     if recipe.engine.value == "torch":
         return None
-    text = (files("infra.deepspeed") / f"zero{recipe.zero_stage}.json").read_text(encoding="utf-8")
+    text = (files("infra") / "deepspeed" / f"zero{recipe.zero_stage}.json").read_text(encoding="utf-8")
     return dict(json.loads(text))

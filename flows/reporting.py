@@ -168,7 +168,7 @@ def _validated_counts(session: Session, name: str, arm: str) -> tuple[tuple[str,
 def _planted(config: ExperimentConfig) -> PlantedEdges | None:
     if not isinstance(config.pool, SkillWorldSource):
         return None
-    graph = skill_world(config.pool.seed).graph
+    graph = skill_world(config.pool.seed, config.pool.size_factor).graph
     return PlantedEdges(graph.edges, graph.indirect())
 
 
