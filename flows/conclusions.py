@@ -19,6 +19,9 @@ from tasks.proportions.sign_rule import sign_rule
 from tasks.taxonomy.induce import induce
 from tasks.taxonomy.taxonomy import Taxonomy
 
+METHOD_VERSION = 1
+"""Changes whenever the same scores and parameters would give other conclusions; part of an analysis' identity."""
+
 
 @dataclass(frozen=True)
 class Conclusions:

@@ -6,9 +6,7 @@ so an ordinary retry; ending the flow cancels its Ray tasks.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +17,14 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from db import runs as run_store
 from db.session import Database
+from flows.cancellation import Cancellation, RunCancelledError
 from flows.config import Resources
 from flows.planning import PlannedRun
 from flows.progress import FanOutProgress, fan_out_progress
-from flows.worker import execute_run
+from flows.run_board import RunBoard
 from infra.ray_cluster import ray_cluster
 from tasks.benchmarks.run import read_run_record
-from tasks.errors import BeyondIIDError, InputError, RunError
+from tasks.errors import InputError
 
 _POLL_SECONDS = 0.5
 
@@ -62,7 +61,7 @@ def fan_out(
         slots = capacity.slots(resources.cpus_per_run * workers, resources.gpus_per_run * workers)
         slots = min(slots, resources.max_parallel or slots, len(open_runs))
         with fan_out_progress(title, len(by_fingerprint), len(reused)) as progress:
-            board = _Board(by_fingerprint, resources, database)
+            board = RunBoard(by_fingerprint, resources, database)
             runner: Any = ThreadPoolTaskRunner(max_workers=slots)
 
             # A subflow of its own, because its task runner is sized to the cluster, which is known only now; without
@@ -94,7 +93,9 @@ def _take_in(runs: dict[str, PlannedRun], database: Database) -> list[str]:
     return [identity for identity in runs if identity in done]
 
 
-def _do_all(board: _Board, identities: list[str], progress: FanOutProgress, done_before: int) -> list[tuple[str, str]]:
+def _do_all(
+    board: RunBoard, identities: list[str], progress: FanOutProgress, done_before: int
+) -> list[tuple[str, str]]:
     fine_tune = task(
         name="fine-tune",
         task_run_name="{label}",
@@ -109,9 +110,11 @@ def _do_all(board: _Board, identities: list[str], progress: FanOutProgress, done
             fine_tune.submit(identity=identity, label=board.runs[identity].label): identity for identity in identities
         }
         pending = set(futures)
+        cancellation = Cancellation()
         while pending:
             pending = set(wait(list(pending), timeout=_POLL_SECONDS).not_done)
             progress.update(done_before + len(futures) - len(pending), board.running())
+            cancellation.check()
     return [
         (identity, str(future.state.message or "failed"))
         for future, identity in futures.items()
@@ -120,85 +123,6 @@ def _do_all(board: _Board, identities: list[str], progress: FanOutProgress, done
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
-    """Retry whatever may pass the next time; wrong input will not."""
+    """Retry whatever may pass the next time; wrong input and a cancelled run will not."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, InputError)
-
-
-class _Board:
-    """The runs of one fan-out and which of them run at the moment; shared by the waiting threads."""
-
-    def __init__(self, runs: dict[str, PlannedRun], resources: Resources, database: Database) -> None:
-        self.runs, self.resources, self._database = runs, resources, database
-        self._running: dict[str, PlannedRun] = {}
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-
-    def running(self) -> tuple[PlannedRun, ...]:
-        """Runs on the cluster now, longest first."""
-        with self._lock:
-            return tuple(self._running.values())
-
-    @contextmanager
-    def stopping_on_exit(self) -> Iterator[None]:
-        """When the flow ends for whatever reason, let every waiting thread cancel its Ray task."""
-        try:
-            yield
-        finally:
-            self._stop.set()
-
-    def execute(self, identity: str, label: str) -> None:
-        """Do one run on the cluster and store its scores: the body of the Prefect task."""
-        run = self.runs[identity]
-        run.write()
-        with self._database.session() as session:
-            run_store.mark_running(session, identity)
-        with self._lock:
-            self._running[identity] = run
-        try:
-            self._on_cluster(run)
-            record = read_run_record(run.folder)
-            if record is None:
-                raise RunError(f"{label}: the worker ended without a record in {run.folder}")
-            with self._database.session() as session:
-                run_store.record_finished(session, identity, record.training, record.scores, record.evaluation_seconds)
-        except Exception as error:
-            with self._database.session() as session:
-                run_store.mark_failed(session, identity, _one_line(error))
-            raise
-        finally:
-            with self._lock:
-                self._running.pop(identity, None)
-
-    def _on_cluster(self, run: PlannedRun) -> None:
-        import ray
-
-        several = self.resources.workers_per_run > 1
-        # With several workers Ray Train places them; the task that waits for them takes nothing itself.
-        remote = ray.remote(
-            num_cpus=0 if several else self.resources.cpus_per_run,
-            num_gpus=0 if several else self.resources.gpus_per_run,
-            max_retries=0,
-            max_calls=0,
-        )(execute_run)
-        reference = remote.remote(str(run.folder), self.resources.keep_checkpoints)
-        finished = False
-        try:
-            while not finished:
-                finished = bool(ray.wait([reference], timeout=_POLL_SECONDS)[0])
-                if not finished and self._stop.is_set():
-                    raise RunError(f"{run.label}: cancelled")
-            ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            if isinstance(cause, BeyondIIDError):
-                raise type(cause)(f"{run.label}: {cause}") from error
-            raise
-        finally:
-            if not finished:
-                ray.cancel(reference, force=True)
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}"[:1000]
+    return not isinstance(error, InputError | RunCancelledError)

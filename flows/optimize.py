@@ -12,7 +12,7 @@ from db import curricula, effects, experiments, interventions, proposals, taxono
 from db.base import AnalysisKind, Phase
 from db.measurements import run_table
 from db.runs import missing
-from flows.conclusions import Conclusions, conclude
+from flows.conclusions import METHOD_VERSION, Conclusions, conclude
 from flows.config import ExperimentConfig
 from flows.measure import prepared_experiment
 from flows.preparation import Prepared
@@ -86,7 +86,7 @@ def _store(prepared: Prepared, found: Conclusions, tables: dict[Arm, RunTable]) 
             session,
             experiment,
             AnalysisKind.OPTIMIZE,
-            config.analysis.model_dump(mode="json"),
+            {**config.analysis.model_dump(mode="json"), "method": METHOD_VERSION},
             fingerprint([[arm.value, table.runs, table.performance.tolist()] for arm, table in sorted(tables.items())]),
             runs,
         )

@@ -199,6 +199,7 @@ def _curriculum(session: Session, analysis_id: int) -> Curriculum | None:
         stored.tilt_requested,
         read_manifest(Path(stored.manifest_path)),
         stored.repeats,
+        note="" if stored.tilt == stored.tilt_requested else "The categories hold too few examples for the whole tilt.",
     )
 
 

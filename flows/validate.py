@@ -10,7 +10,7 @@ from prefect import flow
 from db import experiments, verdicts
 from db.base import AnalysisKind, Phase
 from db.measurements import run_table
-from flows.conclusions import Conclusions, curriculum_over
+from flows.conclusions import METHOD_VERSION, Conclusions, curriculum_over
 from flows.config import ExperimentConfig, Validation
 from flows.fan_out import FanOutResult
 from flows.measure import do_runs, prepared_experiment
@@ -106,7 +106,7 @@ def _store(
             session,
             prepared.experiment_id,
             AnalysisKind.VALIDATE,
-            {**plan.model_dump(mode="json"), "optimize": analyzed.analysis_id},
+            {**plan.model_dump(mode="json"), "optimize": analyzed.analysis_id, "method": METHOD_VERSION},
             fingerprint([table.runs, table.performance.tolist()]),
             runs,
         )

@@ -11,6 +11,15 @@ from typing import Annotated
 
 import typer
 
+from tasks.errors import BeyondIIDError
+
+
+class StoppedError(BeyondIIDError):
+    """Ctrl-C: the shell's usual code for it."""
+
+    exit_code = 130
+
+
 Name = Annotated[str, typer.Argument(help="The experiment's name.")]
 
 
@@ -32,7 +41,11 @@ def run(
         from flows.cli.outcome import print_outcome
         from flows.experiment import experiment as flow
 
-        print_outcome(flow(config))
+        try:
+            outcome = flow(config)
+        except KeyboardInterrupt:
+            raise StoppedError("Stopped. What has finished is stored; run the same command again to go on.") from None
+        print_outcome(outcome)
 
 
 def show(

@@ -50,9 +50,6 @@ def main() -> None:
         # The reader of our output (head, less) has gone; keep Python from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except KeyboardInterrupt:
-        _say("Interrupted. What has finished is stored; run the same command again to go on.")
-        sys.exit(130)
     except Exception as error:
         _say(f"unexpected {type(error).__name__}: {error}\nThe details are in {_write_details()}.")
         sys.exit(1)

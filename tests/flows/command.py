@@ -130,3 +130,12 @@ def processes(wanted: Callable[[str], bool]) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def busy_workers(driver: int) -> list[psutil.Process]:
+    """Ray workers below this driver that do a run at the moment."""
+    return [
+        process
+        for process in processes(lambda line: "ray::execute_run" in line)
+        if driver in [parent.pid for parent in process.parents()]
+    ]

@@ -1,4 +1,4 @@
-"""Bad input ends with one clear message and exit code 2 (3 for limits that contradict each other), never a traceback."""
+"""Bad input ends with one clear message and exit code 2 (3 for contradictory limits), never a traceback."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def beyond_iid(*arguments: str | Path, cwd: Path, **environment: str) -> subproc
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
 
 

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.flows.command import CATEGORIES, METRICS, SEEDS, Command, processes, small_experiment
+from tests.flows.command import CATEGORIES, METRICS, SEEDS, Command, busy_workers, processes, small_experiment
 
 MEASURE_RUNS = (1 + len(CATEGORIES)) * len(SEEDS)
 
@@ -101,12 +101,3 @@ def assert_complete(command: Command) -> None:
 
 def all_runs(overview: dict[str, Any]) -> list[dict[str, Any]]:
     return [run for phase in overview["phases"].values() for run in phase["runs"]]
-
-
-def busy_workers(driver: int) -> list[Any]:
-    """Ray workers below this driver that do a run at the moment."""
-    return [
-        process
-        for process in processes(lambda line: "ray::execute_run" in line)
-        if driver in [parent.pid for parent in process.parents()]
-    ]

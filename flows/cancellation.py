@@ -1,0 +1,46 @@
+"""Cancelling: a person stops a flow run on the Prefect server, and its runs on the cluster end."""
+
+from __future__ import annotations
+
+import time
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+
+from tasks.errors import RunError
+
+_CHECK_SECONDS = 3.0
+
+
+class RunCancelledError(RunError):
+    """The run was stopped on purpose: from the Prefect UI, or because its flow ended."""
+
+
+class Cancellation:
+    """Notices that somebody cancelled the flow run, or one it belongs to, on the Prefect server.
+
+    A flow started from the command line has no Prefect worker that would stop it.
+    """
+
+    def __init__(self) -> None:
+        """Remember the current flow run and those above it; call inside a flow."""
+        identities = (flow_run.get_id(), flow_run.get_parent_flow_run_id(), flow_run.get_root_flow_run_id())
+        self._runs = tuple(dict.fromkeys(UUID(str(identity)) for identity in identities if identity))
+        self._next = 0.0
+
+    def check(self) -> None:
+        """Ask the server every few seconds.
+
+        Raises:
+            RunCancelledError: a person cancelled one of the flow runs.
+        """
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + _CHECK_SECONDS
+        with get_client(sync_client=True) as client:
+            states = [client.read_flow_run(identity).state for identity in self._runs]
+        if any(state is not None and (state.is_cancelling() or state.is_cancelled()) for state in states):
+            raise RunCancelledError(
+                "Cancelled on the Prefect server. What has finished is stored; start the experiment again to go on."
+            )
