@@ -20,10 +20,8 @@ from tasks.pool.instruction import Instruction, Pool
 Edge = tuple[str, str]
 """(source, target): target is built on source."""
 
-SYMBOLS = (
-    "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789" + "αβγδεζηθλμξπρστφχψωΓΔΘΛΞΠΣΦΨΩ" + "БЖЦЩЭЮЯЪ"
-)
-"""96 symbols that look different from each other in print; every code takes its own."""
+SYMBOLS = "abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789" + "αβγδεζηθλμξπρστφχψωΓΔΘΛΞΠΣΦΨΩ" + "БЖЦЩЭЮЯЪ"
+"""Symbols that look different from each other in print; every code takes its own."""
 
 CODES = ("beacons", "cipher", "crests", "flags", "glyphs", "knots", "morse", "runes", "sigils", "signals")
 """Names that a world's six codes are drawn from."""
@@ -31,6 +29,7 @@ CODES = ("beacons", "cipher", "crests", "flags", "glyphs", "knots", "morse", "ru
 WARMUP_EXAMPLES = 1600
 
 _KEYS = 16
+_TAUGHT_KEYS = 8
 _WORD = 5
 _RESERVE = 1.0
 _HELD_OUT = 240
@@ -125,7 +124,7 @@ def skill_world(seed: int, size_factor: float = 1.0) -> SkillWorld:
     """
     rng = random.Random(f"skillworld {seed}")  # noqa: S311 (a repeatable draw, nothing secret)
     codes = _draw_codes(rng)
-    skills = _draw_skills(rng, tuple(codes), size_factor)
+    skills = _skills(tuple(codes), size_factor)
     instructions = tuple(row for skill in skills for row in _instructions(rng, skill, codes))
     graph = PlantedGraph(
         tuple(skill.category for skill in skills),
@@ -143,10 +142,12 @@ def skill_world(seed: int, size_factor: float = 1.0) -> SkillWorld:
 
 
 def _draw_codes(rng: random.Random) -> dict[str, dict[str, str]]:
+    """Codes in the order of their parts in `_skills`."""
     symbols = rng.sample(SYMBOLS, len(SYMBOLS))
     codes = {}
-    for index, name in enumerate(rng.sample(CODES, len(SYMBOLS) // _KEYS)):
-        own = symbols[index * _KEYS : (index + 1) * _KEYS]
+    # A code that only a composed skill teaches is smaller, or its few examples could not teach it.
+    for name, keys in zip(rng.sample(CODES, 6), (_KEYS, _TAUGHT_KEYS, *[_KEYS] * 4), strict=True):
+        own, symbols = symbols[:keys], symbols[keys:]
         codes[name] = dict(zip(own, _derangement(rng, own), strict=True))
     return codes
 
@@ -159,14 +160,14 @@ def _derangement(rng: random.Random, symbols: list[str]) -> list[str]:
             return shuffled
 
 
-def _draw_skills(rng: random.Random, codes: tuple[str, ...], size_factor: float) -> tuple[Skill, ...]:
-    first, taught, extra, left, right, alone = rng.sample(codes, 6)
+def _skills(codes: tuple[str, ...], size_factor: float) -> tuple[Skill, ...]:
+    first, taught, extra, left, right, alone = codes
     middle, deep, pair = f"{first} with {taught}", f"{first} with {taught} and {extra}", f"{left} with {right}"
     plan = [
         *((code, (), ((code, _WORD),), 300) for code in (first, extra, left, right, alone)),
-        (middle, (first,), ((first, 2), (taught, 3)), 100),
-        (pair, (left, right), ((left, 2), (right, 3)), 40),
-        (deep, (middle, extra), ((first, 1), (taught, 2), (extra, 2)), 30),
+        (middle, (first,), ((first, 2), (taught, 3)), 48),
+        (pair, (left, right), ((left, 2), (right, 3)), 32),
+        (deep, (middle, extra), ((first, 1), (taught, 2), (extra, 2)), 24),
     ]
     skills = [
         Skill(category, tuple(sorted(needs)), mix, round(baseline * size_factor))
@@ -186,9 +187,7 @@ def _wanted(skill: Skill) -> int:
     return round(skill.baseline * (1 + _RESERVE)) + _HELD_OUT
 
 
-def _instructions(
-    rng: random.Random, skill: Skill, codes: Mapping[str, Mapping[str, str]]
-) -> Iterator[Instruction]:
+def _instructions(rng: random.Random, skill: Skill, codes: Mapping[str, Mapping[str, str]]) -> Iterator[Instruction]:
     replacement = {symbol: code for name, _ in skill.mix for symbol, code in codes[name].items()}
     words: dict[str, None] = {}
     while len(words) < _wanted(skill):

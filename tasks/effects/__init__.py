@@ -1,0 +1,1 @@
+"""Effects of each category's data on each category's performance, with their uncertainty."""

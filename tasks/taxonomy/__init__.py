@@ -1,0 +1,1 @@
+"""The dependency taxonomy induced from the effects: edges, levels, roles."""

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.effects.paired import paired_effects
+from tasks.effects.run_files import read_runs
+from tasks.errors import InputError
+
+RUNS = """run,seed,arm,copy,reverse
+a,1,baseline,100,50
+b,1,without copy,0,50
+c,1,without reverse,100,0
+d,2,baseline,100,50
+e,2,without copy,0,50
+f,2,without reverse,100,0
+"""
+WIDE = "run,copy,reverse\na,1,2\nb,3,2.5\nc,1,4\nd,1.1,2.1\ne,3.2,2.5\nf,1.1,4.4\n"
+LONG = "run,category,metric,value,n\n" + "".join(
+    f"{run},{category},{metric},{value},{n}\n"
+    for run, *values in (line.split(",") for line in WIDE.splitlines()[1:])
+    for category, value in zip(("copy", "reverse"), values, strict=True)
+    for metric, n in (("loss", 30), ("exact_match", 40))
+)
+
+
+def write(folder: Path, runs: str = RUNS, scores: str = WIDE) -> tuple[Path, Path]:
+    (folder / "runs.csv").write_text(runs)
+    (folder / "scores.csv").write_text(scores)
+    return folder / "runs.csv", folder / "scores.csv"
+
+
+def message(folder: Path, runs: str = RUNS, scores: str = WIDE, **options: str) -> str:
+    with pytest.raises(InputError) as error:
+        read_runs(*write(folder, runs, scores), **options)
+    return str(error.value)
+
+
+def test_read_runs_of_a_wide_loss_file_gives_its_negative(tmp_path: Path) -> None:
+    table = read_runs(*write(tmp_path), unit="nats per token")
+    assert table.sources == table.targets == ("copy", "reverse")
+    assert table.seeds == (1, 1, 1, 2, 2, 2)
+    np.testing.assert_array_equal(table.amounts[1], [0, 50])
+    np.testing.assert_array_equal(table.performance[5], [-1.1, -4.4])
+    assert paired_effects(table).delta[0, 0] == pytest.approx(2.05)
+
+
+def test_read_runs_where_higher_is_better_keeps_the_sign(tmp_path: Path) -> None:
+    assert read_runs(*write(tmp_path), higher_is_better=True).performance[5, 1] == 4.4
+
+
+def test_read_runs_of_a_long_file_equals_the_wide_one(tmp_path: Path) -> None:
+    wide = read_runs(*write(tmp_path))
+    long = read_runs(*write(tmp_path, scores=LONG), metric="loss")
+    np.testing.assert_array_equal(long.performance, wide.performance)
+    assert long.targets == wide.targets
+    assert (long.n == 30).all()
+    assert (wide.n == 0).all()
+
+
+def test_read_runs_of_parquet_equals_csv(tmp_path: Path) -> None:
+    runs, scores = write(tmp_path)
+    csv = read_runs(runs, scores)
+    for path in (runs, scores):
+        pd.read_csv(path).to_parquet(path.with_suffix(".parquet"))
+    parquet = read_runs(runs.with_suffix(".parquet"), scores.with_suffix(".parquet"))
+    np.testing.assert_array_equal(parquet.performance, csv.performance)
+    np.testing.assert_array_equal(parquet.amounts, csv.amounts)
+    assert (parquet.runs, parquet.seeds, parquet.arms) == (csv.runs, csv.seeds, csv.arms)
+
+
+def test_read_runs_without_arms_names_them_after_what_they_lack(tmp_path: Path) -> None:
+    runs = "".join(",".join(c for k, c in enumerate(line.split(",")) if k != 2) + "\n" for line in RUNS.splitlines())
+    table = read_runs(*write(tmp_path, runs))
+    assert table.arms[:3] == ("baseline", "without copy", "without reverse")
+    np.testing.assert_array_equal(paired_effects(table).delta, paired_effects(read_runs(*write(tmp_path))).delta)
+
+
+def test_read_runs_with_many_faults_in_the_design_reports_all_of_them(tmp_path: Path) -> None:
+    text = message(tmp_path, RUNS.replace("b,1", "b,x").replace("c,1,without reverse,100,0", "a,1.5,,-3,nan"))
+    assert "runs.csv" in text
+    assert "line 3, column 'seed': is 'x', expected a number" in text
+    assert "line 4, column 'seed': is 1.5, expected a whole number ≥ 0" in text
+    assert "line 4, column 'arm': is blank" in text
+    assert "line 4, column 'copy': is -3, expected an amount ≥ 0" in text
+    assert "line 4, column 'reverse': is nan, expected a finite number" in text
+    assert "run 'a': appears 2 times" in text
+
+
+def test_read_runs_with_many_faults_in_the_scores_reports_all_of_them(tmp_path: Path) -> None:
+    text = message(tmp_path, scores=WIDE.replace("1,4\n", "bad,\n") + "g,1,nan\na,1,1\n")
+    assert "scores.csv" in text
+    assert "line 4, column 'copy': is 'bad', expected a number" in text
+    assert "line 4, column 'reverse': is blank, expected a number" in text
+    assert "line 8, column 'reverse': is nan" in text
+    assert "line 9, column 'copy': a second score of run 'a' on category 'copy'" in text
+    assert "run 'g': not in the runs file" in text
+
+
+@pytest.mark.parametrize(
+    ("runs", "scores", "expected"),
+    [
+        (RUNS.replace("run,", "name,", 1), WIDE, "no column 'run'; found name, seed, arm, copy, reverse"),
+        ("run,seed,arm\na,1,baseline\n", WIDE, "no source columns"),
+        ("run,copy\n", WIDE, "no runs"),
+        ("", WIDE, "the file is empty"),
+        (RUNS.replace("copy,reverse", "copy,copy"), WIDE, "column 'copy': appears 2 times"),
+        (RUNS + "g,3\n", WIDE, "line 8: 2 cells, the header has 5"),
+        (RUNS, "run\na\n", "expected the columns category and value, or one column per category"),
+        (RUNS, WIDE.replace("f,1.1,4.4\n", ""), "run 'f': no score for category 'copy'"),
+        (RUNS, LONG, "several metrics (exact_match, loss); say which one"),
+        (RUNS, "category,value\ncopy,1\n", "no column 'run'"),
+    ],
+)
+def test_read_runs_of_files_that_break_the_contract_says_how(
+    tmp_path: Path, runs: str, scores: str, expected: str
+) -> None:
+    assert expected in message(tmp_path, runs, scores)
+
+
+def test_read_runs_with_a_metric_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
+    assert "no metric 'bleu'; the file holds exact_match, loss" in message(tmp_path, scores=LONG, metric="bleu")
+    assert "no column 'metric'" in message(tmp_path, metric="loss")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("none.csv", None, "no such file"),
+        ("runs.xlsx", b"x", "expected a .csv or .parquet file"),
+        ("runs.csv", b"run,\xff\n", "not a readable UTF-8 CSV file"),
+        ("runs.parquet", b"not parquet", "not a readable Parquet file"),
+    ],
+)
+def test_read_runs_of_unreadable_files_names_them(
+    tmp_path: Path, name: str, content: bytes | None, expected: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=expected):
+        read_runs(tmp_path / name, tmp_path / "scores.csv")
