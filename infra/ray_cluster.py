@@ -54,7 +54,8 @@ def ray_cluster(address: str | None) -> Iterator[ClusterCapacity]:
             does not support and which leaves tasks behind when the driver dies.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_LOGGER_LEVEL", "error")
+    # Ray warns that a local cluster has token authentication, which is what we want.
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
