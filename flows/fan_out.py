@@ -22,7 +22,7 @@ from flows.config import Resources
 from flows.planning import PlannedRun
 from flows.progress import FanOutProgress, fan_out_progress
 from flows.run_board import RunBoard
-from infra.ray_cluster import ray_cluster
+from flows.workspace import Workspace
 from tasks.benchmarks.run import read_run_record
 from tasks.errors import InputError
 
@@ -44,33 +44,30 @@ class FanOutResult:
     failed: tuple[tuple[str, str], ...]
 
 
-def fan_out(
-    title: str, runs: Sequence[PlannedRun], resources: Resources, database: Database, ray_address: str | None
-) -> FanOutResult:
+def fan_out(title: str, runs: Sequence[PlannedRun], resources: Resources, workspace: Workspace) -> FanOutResult:
     """Do every run that has no scores yet; call inside a Prefect flow.
 
     A record on disk without a row (its driver died in between) is taken in instead of trained again.
     """
     by_fingerprint = {run.fingerprint: run for run in runs}
-    reused = _take_in(by_fingerprint, database)
+    reused = _take_in(by_fingerprint, workspace.database)
     open_runs = [run for identity, run in by_fingerprint.items() if identity not in reused]
     if not open_runs:
         return FanOutResult(tuple(reused), (), ())
-    with ray_cluster(ray_address) as capacity:
-        workers = resources.workers_per_run
-        slots = capacity.slots(resources.cpus_per_run * workers, resources.gpus_per_run * workers)
-        slots = min(slots, resources.max_parallel or slots, len(open_runs))
+    workers = resources.workers_per_run
+    slots = workspace.cluster().slots(resources.cpus_per_run * workers, resources.gpus_per_run * workers)
+    slots = min(slots, resources.max_parallel or slots, len(open_runs))
+    board = RunBoard(by_fingerprint, resources, workspace.database)
+    runner: Any = ThreadPoolTaskRunner(max_workers=slots)
+
+    # A subflow of its own, because its task runner is sized to the cluster, which is known only now; without
+    # parameters, because Prefect would serialize them.
+    @flow(name="fan-out", flow_run_name=title, task_runner=runner)
+    def fan() -> list[tuple[str, str]]:
         with fan_out_progress(title, len(by_fingerprint), len(reused)) as progress:
-            board = RunBoard(by_fingerprint, resources, database)
-            runner: Any = ThreadPoolTaskRunner(max_workers=slots)
+            return _do_all(board, [run.fingerprint for run in open_runs], progress, len(reused))
 
-            # A subflow of its own, because its task runner is sized to the cluster, which is known only now; without
-            # parameters, because Prefect would serialize them.
-            @flow(name="fan-out", flow_run_name=title, task_runner=runner)
-            def fan() -> list[tuple[str, str]]:
-                return _do_all(board, [run.fingerprint for run in open_runs], progress, len(reused))
-
-            failed = fan()
+    failed = fan()
     trained = {run.fingerprint for run in open_runs} - {identity for identity, _ in failed}
     return FanOutResult(
         tuple(reused),

@@ -53,7 +53,7 @@ def do_runs(prepared: Prepared, phase: Phase, runs: Sequence[PlannedRun], analys
     record_plan(prepared, phase, runs, analysis_id)
     config, opened = prepared.config, prepared.workspace
     title = f"{phase.value} {config.name}"
-    result = fan_out(title, runs, config.resources, opened.database, opened.ray_address)
+    result = fan_out(title, runs, config.resources, opened)
     with opened.database.session() as session:
         missing = run_store.missing(session, prepared.experiment_id, phase, analysis_id)
     if missing:

@@ -19,7 +19,6 @@ from flows.material import Material, gather_material
 from flows.planning import PlannedRun, Planner
 from flows.worker import prepare_base_model
 from flows.workspace import Workspace
-from infra.ray_cluster import ray_cluster
 from tasks.finetune.base import base_identity
 from tasks.finetune.recipe import ModelConfig, TinyModel
 from tasks.finetune.tiny import characters
@@ -116,11 +115,11 @@ def _prepare_base(config: ExperimentConfig, workspace: Workspace, material: Mate
     def build() -> None:
         import ray
 
-        with ray_cluster(workspace.ray_address):
-            remote = ray.remote(num_cpus=1, max_retries=0)(prepare_base_model)
-            data = [str(material.folder / f"{part}.jsonl") for part in ("train", "measure", "validate")]
-            warmup = str(material.folder / "warmup.jsonl") if material.warmup else None
-            ray.get(remote.remote(model.model_dump(mode="json"), data, warmup, str(folder)))
+        workspace.cluster()
+        remote = ray.remote(num_cpus=1, max_retries=0)(prepare_base_model)
+        data = [str(material.folder / f"{part}.jsonl") for part in ("train", "measure", "validate")]
+        warmup = str(material.folder / "warmup.jsonl") if material.warmup else None
+        ray.get(remote.remote(model.model_dump(mode="json"), data, warmup, str(folder)))
 
     if not folder.exists():
         build()

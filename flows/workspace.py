@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy.exc import OperationalError
@@ -13,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from db.session import Database, open_database
 from infra.errors import InfraError
 from infra.postgres import check_database, embedded_postgres
+from infra.ray_cluster import ClusterCapacity, ray_cluster
 from infra.settings import Settings, load_settings
 
 
@@ -24,13 +26,14 @@ class Workspace:
         database: migrated.
         artifacts: pools, base checkpoints, runs, curricula.
         reports: HTML reports.
-        ray_address: a running cluster, or None for a local one.
+        cluster: connects to Ray when it is first called, and stays connected as long as the workspace is open, so
+            that workers keep their imported packages from one phase to the next.
     """
 
     database: Database
     artifacts: Path
     reports: Path
-    ray_address: str | None
+    cluster: Callable[[], ClusterCapacity]
 
 
 _current: ContextVar[Workspace | None] = ContextVar("workspace", default=None)
@@ -50,9 +53,14 @@ def workspace() -> Iterator[Workspace]:
         return
     settings = load_settings()
     settings.home_folder.mkdir(parents=True, exist_ok=True)
-    with _database_url(settings) as url:
+    with _database_url(settings) as url, ExitStack() as connections:
         database = open_database(url)
-        opened = Workspace(database, settings.artifact_folder, settings.home_folder / "reports", settings.ray_address)
+
+        @cache
+        def cluster() -> ClusterCapacity:
+            return connections.enter_context(ray_cluster(settings.ray_address))
+
+        opened = Workspace(database, settings.artifact_folder, settings.home_folder / "reports", cluster)
         token = _current.set(opened)
         try:
             yield opened

@@ -167,8 +167,8 @@ def _json_row(name: str, number: int, line: bytes) -> RawRow:
 
 
 def _parquet_rows(path: Path, source: FilesSource) -> Iterator[RawRow]:
-    import pyarrow as pa  # noqa: PLC0415 - keeps the command line's start quick
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     number = 0
     try:
@@ -188,7 +188,7 @@ def _parquet_rows(path: Path, source: FilesSource) -> Iterator[RawRow]:
 
 
 def _hub_rows(source: HubSource) -> Iterator[RawRow]:
-    from datasets.exceptions import DatasetsError  # noqa: PLC0415 - takes over a second to import
+    from datasets.exceptions import DatasetsError
 
     number = 0
     try:
@@ -202,7 +202,7 @@ def _hub_rows(source: HubSource) -> Iterator[RawRow]:
 
 
 def _open_dataset(source: HubSource) -> Iterator[Mapping[str, Any]]:
-    import datasets  # noqa: PLC0415
+    import datasets
 
     folder = Path(source.dataset).expanduser()
     is_dict, is_set = (folder / "dataset_dict.json").is_file(), (folder / "state.json").is_file()

@@ -5,6 +5,10 @@ unrelated categories have nothing to give each other. A *primitive* skill practi
 *composed* skill has few examples, whose words mix the symbols of several codes, so it needs what other categories
 teach. One of the codes is taught by a composed skill alone, which makes a chain of three levels. The warm-up teaches
 copying, the mechanism that all skills share, and none of the codes.
+
+The truth shows where training stops before a composed skill has learnt its codes alone: see the quick start's recipe.
+A warm-up that goes on until copying is perfect makes worlds learn at very different speeds; six passes at a learning
+rate of 1e-3 do not.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from math import floor
 
 import numpy as np
@@ -18,6 +19,7 @@ from tasks.proportions.proposal import Baseline, Limits
 COUNT_TOLERANCE = 1e-6
 """Examples by which a product such as 0.29 × 100 may miss the whole number it stands for."""
 SHARE_TOLERANCE = 1e-7
+_SECONDS = 20
 Counts = NDArray[np.int64]
 
 
@@ -38,9 +40,10 @@ def baseline_counts(baseline: Baseline, total: int) -> tuple[int, ...]:
 def round_counts(shares: Vector, baseline: Baseline, limits: Limits) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Whole numbers nearest to N·w that sum to N and keep the limits.
 
-    The least-squares rounding inside the limits on single categories is taken where it also keeps the total shift.
-    Otherwise an integer program finds the numbers that break the limits least in total (0 where any whole numbers
-    keep them; what is available is never exceeded), and among those the smallest Σ|c_k − N·w_k|.
+    The least-squares rounding inside the limits on single categories is taken where it also keeps the total shift;
+    where it does not, examples go back toward the baseline one by one until it does. Only where single categories'
+    limits leave no whole numbers, an integer program finds those that break the limits least in total (what is
+    available is never exceeded), and among those the smallest Σ|c_k − N·w_k|.
 
     Returns:
         [K] counts; one sentence for each limit that no whole numbers with this sum keep.
@@ -56,6 +59,7 @@ def round_counts(shares: Vector, baseline: Baseline, limits: Limits) -> tuple[tu
         counts = largest_remainder(
             [max(float(w), 0.0) for w in shares], limits.total, upper=high.tolist(), lower=low.tolist()
         )
+        counts = _shift_kept(counts, baseline, limits, (low, high))
     if counts is None or _excess(counts, baseline, limits, named):
         counts = _integer_program(shares, baseline, limits, named)
     return counts, _excess(counts, baseline, limits, named)
@@ -70,6 +74,32 @@ def _excess(counts: Sequence[int], baseline: Baseline, limits: Limits, named: Se
         for limit, amount in zip(named, over, strict=True)
         if amount > tolerance
     )
+
+
+def _shift_kept(
+    counts: tuple[int, ...], baseline: Baseline, limits: Limits, inside: tuple[Counts, Counts]
+) -> tuple[int, ...]:
+    """Swap single examples between two categories, the swap that shortens Σ|c_k − N·α_k| most first, to the limit.
+
+    The distance is separable and convex, so that swaps reach its smallest value inside the bounds if need be.
+    """
+    if limits.max_shift is None:
+        return counts
+    low, high = inside
+    current = np.array(counts, dtype=np.int64)
+    start = np.array(baseline.shares) * limits.total
+    allowed = 2 * limits.max_shift * limits.total + 2 * COUNT_TOLERANCE
+    while (distance := float(np.abs(current - start).sum())) > allowed:
+        shorter_by_one_less = np.where(current > low, np.abs(current - start) - np.abs(current - 1 - start), -np.inf)
+        shorter_by_one_more = np.where(current < high, np.abs(current - start) - np.abs(current + 1 - start), -np.inf)
+        giver, taker = int(shorter_by_one_less.argmax()), int(shorter_by_one_more.argmax())
+        if giver == taker or shorter_by_one_less[giver] + shorter_by_one_more[taker] <= COUNT_TOLERANCE:
+            break
+        current[giver] -= 1
+        current[taker] += 1
+        if float(np.abs(current - start).sum()) >= distance:
+            break
+    return tuple(int(c) for c in current)
 
 
 def _integer_program(
@@ -123,7 +153,9 @@ def _distance(model: mathopt.Model, count: mathopt.Variable, target: float) -> m
 
 
 def _solve(model: mathopt.Model) -> mathopt.SolveResult:
-    result = mathopt.solve(model, mathopt.SolverType.GSCIP, params=mathopt.SolveParameters(threads=1, random_seed=0))
-    if result.termination.reason != mathopt.TerminationReason.OPTIMAL:
+    """The optimum, or after `_SECONDS` the best whole numbers found until then; their breaches are reported."""
+    parameters = mathopt.SolveParameters(threads=1, random_seed=0, time_limit=timedelta(seconds=_SECONDS))
+    result = mathopt.solve(model, mathopt.SolverType.GSCIP, params=parameters)
+    if result.termination.reason not in (mathopt.TerminationReason.OPTIMAL, mathopt.TerminationReason.FEASIBLE):
         raise SolverError(f"the integer program for the counts ended {result.termination.reason.name.lower()}")
     return result

@@ -216,7 +216,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_read_pool_huggingface_saved_and_streamed_folder_equal_files(tmp_path: Path, offline: None) -> None:
-    import datasets  # noqa: PLC0415 - takes over a second to import
+    import datasets
 
     rows = [row(str(n), f"c{n % 2}") for n in range(20)]
     expected = read(jsonl(tmp_path / "a.jsonl", rows)).instructions
