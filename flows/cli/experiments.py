@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,14 +66,22 @@ def show(
         print_overview(overview)
 
 
-def report(name: Name, out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html")) -> None:
+def report(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for the heat map and the taxonomy as PNG and SVG.")
+    ] = None,
+) -> None:
     """Write an experiment's report (one self-contained HTML file) from what is stored; an unfinished one too."""
-    from flows.reporting import write_stored_report
+    from flows.reporting import write_stored_figures, write_stored_report
     from flows.workspace import workspace
 
     with workspace() as opened:
         write_stored_report(opened, name, out)
-    print(out)
+        pictures = write_stored_figures(opened, name, figures) if figures else ()
+    for path in (out, *pictures):
+        print(path)
 
 
 @contextmanager
@@ -87,4 +96,5 @@ def prefect_environment(verbose: bool) -> Iterator[None]:
         os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
         if not verbose:
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+        print(f"Watch it in the Prefect UI: {url.removesuffix('/api')}", file=sys.stderr)
         yield

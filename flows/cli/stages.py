@@ -61,17 +61,20 @@ def proportions(  # noqa: PLR0913, PLR0917 - one option each
     box: Annotated[float | None, typer.Option(help="Each share stays within (1 ± box) times its baseline.")] = 0.5,
     total: Annotated[int, typer.Option(help="Examples in the training set.")] = 10_000,
     max_repeats: Annotated[float, typer.Option(help="How often one available example may be used.")] = 1.0,
+    out: Annotated[Path | None, typer.Option(help="CSV to write: category, baseline, share, count.")] = None,
     json_output: JsonFlag = False,
 ) -> None:
     """Solve the category proportions as a linear program; prints shares, counts, shadow prices, binding limits."""
     from tasks.effects.effect_files import read_matrix
-    from tasks.proportions.files import proposal_to_json, read_baseline
+    from tasks.proportions.files import proposal_to_json, read_baseline, write_proposal_csv
     from tasks.proportions.program import solve
     from tasks.proportions.proposal import Coefficients, Limits
 
     targets, sources, gamma = read_matrix(effects, blank_rows=True)
     start = read_baseline(baseline, sources)
     proposal = solve(Coefficients(targets, sources, gamma), start, Limits(total, max_shift, box, max_repeats))
+    if out:
+        write_proposal_csv(proposal, out)
     plain = proposal_to_json(proposal)
     if json_output:
         print(json.dumps(plain, indent=2, ensure_ascii=False))
