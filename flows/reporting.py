@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db import curricula, effects, proposals, taxonomies, verdicts
 from db.base import AnalysisKind, Phase
-from db.experiments import get_experiment, latest_analysis
+from db.experiments import latest_analysis
 from db.measurements import run_table
 from db.overview import experiment_overview
 from db.runs import load_record
@@ -31,6 +31,7 @@ from tasks.pool.summary import PoolSummary
 from tasks.proportions.proposal import Limits
 from tasks.report.content import ArmPerformance, MainEffects, PlantedEdges, ReportData, RunRow
 from tasks.report.render import write_figures, write_report
+from tasks.validation.arms import SIGN_RULE
 
 
 def write_stored_report(workspace: Workspace, name: str, path: Path) -> None:
@@ -73,13 +74,13 @@ def report_data(session: Session, name: str) -> ReportData:
         planted=_planted(config),
         versions=versions,
         seconds=_duration(overview),
-        **_conclusions(session, name, config, dict(_baseline_counts(overview))),
+        **_conclusions(session, config, overview),
     )
 
 
-def _conclusions(session: Session, name: str, config: ExperimentConfig, baseline: dict[str, int]) -> dict[str, Any]:
-    experiment = get_experiment(session, name)
-    found = latest_analysis(session, experiment.id, AnalysisKind.OPTIMIZE)
+def _conclusions(session: Session, config: ExperimentConfig, overview: dict[str, Any]) -> dict[str, Any]:
+    experiment, baseline = overview["id"], dict(_baseline_counts(overview))
+    found = latest_analysis(session, experiment, AnalysisKind.OPTIMIZE)
     if found is None:
         return {}
     metric = config.analysis.metric
@@ -90,21 +91,24 @@ def _conclusions(session: Session, name: str, config: ExperimentConfig, baseline
     }
     deciding = matrices.pop(config.design.arm.value)
     assert deciding is not None  # noqa: S101 - stored together with its analysis
-    judged = latest_analysis(session, experiment.id, AnalysisKind.VALIDATE)
+    judged = latest_analysis(session, experiment, AnalysisKind.VALIDATE)
+    # An experiment that was changed and is under way again has conclusions beside runs without scores.
+    measured = not overview["phases"][Phase.MEASURE.value]["missing"]
+    validated = judged and not overview["phases"][Phase.VALIDATE.value]["missing"]
     return {
         "effects": deciding,
         "other_effects": tuple(matrices.items()),
         "main_effects": _main_effects(deciding),
-        "baseline_exact_match": _exact_match(session, experiment.id),
+        "baseline_exact_match": _exact_match(session, experiment) if measured else (),
         "limits": Limits(
             sum(baseline.values()), config.analysis.max_shift, config.analysis.box, config.analysis.max_repeats
         ),
         "proposal": proposals.load_proposal(session, found.id),
-        "sign_rule": _validated_counts(session, name, "sign-rule"),
+        "sign_rule": _planned_counts(overview, Phase.VALIDATE, SIGN_RULE),
         "taxonomy": taxonomies.load_taxonomy(session, found.id),
         "curriculum": _curriculum(session, found.id),
         "verdicts": verdicts.load_verdicts(session, judged.id) if judged else (),
-        "performances": _performances(session, experiment.id, found.id, metric, baseline) if judged else (),
+        "performances": _performances(session, experiment, found.id, metric, baseline) if validated else (),
     }
 
 
@@ -150,17 +154,13 @@ def _pool(pool: dict[str, Any]) -> PoolSummary:
 
 
 def _baseline_counts(overview: dict[str, Any]) -> tuple[tuple[str, int], ...]:
-    interventions = overview["phases"][Phase.MEASURE.value]["interventions"]
-    for intervention in interventions:
-        if intervention["name"] == BASELINE:
-            return tuple((category, n) for category, n in intervention["counts"])
-    return ()
+    return _planned_counts(overview, Phase.MEASURE, BASELINE)
 
 
-def _validated_counts(session: Session, name: str, arm: str) -> tuple[tuple[str, int], ...]:
-    phases = experiment_overview(session, name)["phases"]
-    for intervention in phases.get(Phase.VALIDATE.value, {"interventions": []})["interventions"]:
-        if intervention["name"] == arm:
+def _planned_counts(overview: dict[str, Any], phase: Phase, name: str) -> tuple[tuple[str, int], ...]:
+    """Examples per category of one planned training set; empty where it is not planned."""
+    for intervention in overview["phases"].get(phase.value, {"interventions": []})["interventions"]:
+        if intervention["name"] == name:
             return tuple((category, n) for category, n in intervention["counts"])
     return ()
 

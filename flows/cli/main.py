@@ -18,8 +18,9 @@ _HELP = """Measure how categories of instruction data help, hurt and build on ea
 
 Start with: beyond-iid run deployments/experiments/quickstart.yaml
 
-Exit codes: 0 done; 2 bad input or configuration; 3 refused on the evidence (limits that contradict each other,
-nothing measurable); 1 anything else. State lies in the folder BEYOND_IID_HOME (default: .beyond-iid).
+Exit codes: 0 done; 2 bad input or configuration; 3 refused on the evidence (contradictory limits); 1 anything else.
+
+State lies in the folder BEYOND_IID_HOME (default: .beyond-iid).
 """
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
