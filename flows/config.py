@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.benchmarks.scores import Metric
-from tasks.curriculum.curriculum import Schedule
+from tasks.curriculum.curriculum import PAPER_STAGES, Schedule
 from tasks.finetune.recipe import Recipe
 from tasks.interventions.intervention import Arm
 from tasks.pool.config import FilesSource, PoolSource
@@ -108,6 +108,15 @@ class ExperimentConfig(_Block):
     analysis: Analysis = Analysis()
     validation: Validation | None = Validation()
     resources: Resources = Resources()
+
+    @model_validator(mode="after")
+    def _stages_are_epochs(self) -> Self:
+        if self.analysis.schedule is Schedule.PAPER and self.recipe.epochs != PAPER_STAGES:
+            raise ValueError(
+                f"analysis.schedule 'paper' has {PAPER_STAGES} stages, one per epoch, but recipe.epochs is "
+                f"{self.recipe.epochs}: set recipe.epochs to {PAPER_STAGES}, or analysis.schedule to 'tilted'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fresh_seeds(self) -> Self:

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from tasks.interventions.manifest import Manifest
 
+PAPER_STAGES = 3
+"""Stages of the schedule `paper`."""
+
 
 class Schedule(StrEnum):
     """How the order is tilted."""

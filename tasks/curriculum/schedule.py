@@ -9,13 +9,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from tasks.curriculum.curriculum import Curriculum, Schedule
+from tasks.curriculum.curriculum import PAPER_STAGES, Curriculum, Schedule
 from tasks.curriculum.transport import largest_tilt, stage_targets, whole_plan
 from tasks.errors import InputError
 from tasks.interventions.manifest import Manifest
 from tasks.taxonomy.taxonomy import Role
 
-PAPER_STAGES = 3
 LARGE_SET = 50_000
 ROLE_LEVELS = {Role.BASE: 0, Role.MIDDLE: 1, Role.DEPENDENT: 2}
 

@@ -45,6 +45,7 @@ def test_load_experiment_resolves_paths_from_its_own_folder(tmp_path: Path) -> N
         ("recipe.model", {"kind": "huge"}, ("recipe.model", "huge", "tiny")),
         ("held_out.measure", 3, ("held_out.measure", "unknown key", "measure_per_category")),
         ("name", "../escape", ("name",)),
+        ("recipe.epochs", 2, ("recipe.epochs", "'paper'", "3", "'tilted'")),
     ],
 )
 def test_load_experiment_wrong_value_names_key_and_expectation(
