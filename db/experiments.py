@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,11 @@ def record_experiment(
         index_elements=["name", "config_hash", "snapshot_id"], set_={"recorded": func.clock_timestamp()}
     )
     return session.scalars(again.returning(Experiment), execution_options={"populate_existing": True}).one()
+
+
+def recall_experiment(session: Session, experiment_id: int) -> None:
+    """Make this configuration the one that its name means again."""
+    session.execute(update(Experiment).where(Experiment.id == experiment_id).values(recorded=func.clock_timestamp()))
 
 
 def find_experiment(session: Session, name: str) -> Experiment | None:

@@ -43,8 +43,10 @@ def experiment_overview(session: Session, name: str) -> dict[str, Any]:
     """
     experiment = get_experiment(session, name)
     analysis = latest_analysis(session, experiment.id, AnalysisKind.OPTIMIZE)
-    validation = latest_analysis(session, experiment.id, AnalysisKind.VALIDATE)
     of_analysis = None if analysis is None else analysis.id
+    validation = latest_analysis(session, experiment.id, AnalysisKind.VALIDATE)
+    if validation is not None and validation.parameters.get("optimize", of_analysis) != of_analysis:
+        validation = None  # verdicts on an earlier proposal
     phases = {Phase.MEASURE: _phase(session, experiment, Phase.MEASURE, None)}
     if of_analysis is not None:
         phases[Phase.VALIDATE] = _phase(session, experiment, Phase.VALIDATE, of_analysis)

@@ -98,7 +98,7 @@ def baseline_and_limits(analysis: Analysis, material: Material) -> tuple[Baselin
         minimum=(0.0,) * len(categories),
         maximum=(1.0,) * len(categories),
     )
-    return baseline, Limits(total, analysis.max_shift, analysis.box, analysis.max_repeats)
+    return baseline, Limits(total, analysis.max_shift, analysis.box)
 
 
 def curriculum_over(

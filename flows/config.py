@@ -5,7 +5,7 @@ The same models validate YAML files in deployments/experiments/ and draw the for
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,6 +14,9 @@ from tasks.curriculum.curriculum import PAPER_STAGES, Schedule
 from tasks.finetune.recipe import Recipe
 from tasks.interventions.intervention import Arm
 from tasks.pool.config import FilesSource, PoolSource
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What every random generator involved takes."""
 
 
 class _Block(BaseModel):
@@ -47,7 +50,7 @@ class Design(_Block):
     further_arms: tuple[Arm, ...] = Field(
         (), description="Arms that are measured and stored too; the proposal uses the first one only."
     )
-    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=2, description="At least two: without, no uncertainty.")
+    seeds: tuple[Seed, ...] = Field((1, 2, 3), min_length=2, description="At least two: without, no uncertainty.")
 
     @property
     def arms(self) -> tuple[Arm, ...]:
@@ -66,7 +69,6 @@ class Analysis(_Block):
     )
     max_shift: float | None = Field(0.03, gt=0, le=1, description="Upper limit of half the sum of |new − old| shares.")
     box: float | None = Field(0.5, gt=0, le=1, description="Each share stays within (1 ± box) times its baseline.")
-    max_repeats: float = Field(1.0, ge=1, description="How often one available example may be used per epoch.")
     schedule: Schedule = Field(Schedule.PAPER, description="Curriculum schedule.")
 
 
@@ -76,7 +78,7 @@ ValidationArm = Literal["random step", "sign-rule", "proposal", "curriculum", "r
 class Validation(_Block):
     """The retraining that tests the proposal and the curriculum against their controls."""
 
-    seeds: tuple[int, ...] = Field((101, 102, 103), min_length=2, description="Fresh: none of the design's seeds.")
+    seeds: tuple[Seed, ...] = Field((101, 102, 103), min_length=2, description="Fresh: none of the design's seeds.")
     arms: tuple[ValidationArm, ...] = Field(
         ("random step", "sign-rule", "proposal", "curriculum"),
         description="Besides the baseline; a curriculum brings its shuffled control.",

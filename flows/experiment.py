@@ -9,10 +9,12 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
+from db.experiments import recall_experiment
 from flows.config import ExperimentConfig
 from flows.fan_out import FanOutResult
 from flows.measure import measure_interventions, prepared_experiment
 from flows.optimize import Analyzed, analyze
+from flows.progress import artifact_key
 from flows.reporting import write_stored_report
 from flows.validate import Validated, validate_conclusions
 
@@ -50,6 +52,9 @@ def experiment(config: ExperimentConfig) -> Outcome:
         measured = measure_interventions(prepared)
         analyzed = analyze(prepared)
         validated = validate_conclusions(prepared, analyzed, config.validation) if config.validation else None
+        with prepared.workspace.database.session() as session:
+            # Another start with this name and other settings may have come in between.
+            recall_experiment(session, prepared.experiment_id)
         report = prepared.workspace.reports / f"{config.name}.html"
         write_stored_report(prepared.workspace, config.name, report)
     _publish(config.name, report, validated)
@@ -57,7 +62,7 @@ def experiment(config: ExperimentConfig) -> Outcome:
 
 
 def _publish(name: str, report: Path, validated: Validated | None) -> None:
-    key = "".join(c if c.isalnum() else "-" for c in name.lower())
+    key = artifact_key(name)
     create_link_artifact(link=report.as_uri(), link_text=f"Report of {name}", key=f"{key}-report")
     if validated:
         lines = [f"- {verdict.text}" for verdict in validated.verdicts]

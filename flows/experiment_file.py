@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from flows.config import ExperimentConfig
 from tasks.errors import InputError
+from tasks.finetune.recipe import PretrainedModel, Recipe
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
     """Read and validate an experiment file.
 
     Args:
-        path: YAML file. Relative data paths in it count from the file's own folder.
+        path: YAML file. Relative paths in it, to data or to a model's folder, count from the file's own folder.
         overrides: "dotted.key=value" texts; the value is YAML.
 
     Raises:
@@ -40,7 +41,11 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConf
     except ValidationError as error:
         raise InputError(f"{path}: {error.error_count()} problem(s)\n" + "\n".join(_problems(error))) from None
     return config.model_copy(
-        update={"pool": _from_folder(config.pool, path.parent), "held_out": _held_out(config, path)}
+        update={
+            "pool": _from_folder(config.pool, path.parent),
+            "held_out": _held_out(config, path),
+            "recipe": _recipe(config, path),
+        }
     )
 
 
@@ -116,6 +121,15 @@ def _from_folder(source: Any, folder: Path) -> Any:
 def _held_out(config: ExperimentConfig, path: Path) -> Any:
     files = config.held_out.files
     return config.held_out.model_copy(update={"files": _from_folder(files, path.parent)}) if files else config.held_out
+
+
+def _recipe(config: ExperimentConfig, path: Path) -> Recipe:
+    """A model's folder beside the experiment file; any other name means one on the hub."""
+    model = config.recipe.model
+    if not isinstance(model, PretrainedModel) or not (path.parent / model.name).is_dir():
+        return config.recipe
+    folder = str((path.parent / model.name).resolve())
+    return config.recipe.model_copy(update={"model": model.model_copy(update={"name": folder})})
 
 
 def _kind(value: Any) -> str:

@@ -61,6 +61,8 @@ def gather_material(config: ExperimentConfig, artifacts: Path) -> Material:
     pool = world.pool if world else read_pool(config.pool)  # type: ignore[arg-type]
     separate = read_pool(config.held_out.files) if config.held_out.files else None
     split = split_pool(pool, config.held_out.measure_per_category, config.held_out.validate_per_category, separate)
+    baseline = _baseline(config, split.train.counts(), world)
+    split = _only(split, {category for category, n in baseline.items() if n})
     available = split.train.counts()
     folder = artifacts / "pools" / _identity(split, world)
     parts = {"train": split.train, "measure": split.measure, "validate": split.validate}
@@ -74,7 +76,7 @@ def gather_material(config: ExperimentConfig, artifacts: Path) -> Material:
     return Material(
         pool=pool,
         split=split,
-        baseline=_baseline(config, available, world),
+        baseline={category: n for category, n in baseline.items() if n},
         available=available,
         folder=folder,
         warmup=world.warmup.instructions if world else (),
@@ -90,6 +92,15 @@ def _baseline(config: ExperimentConfig, available: dict[str, int], world: SkillW
     if world and config.baseline.shares == "pool" and config.baseline.total is None:
         return dict(world.baseline_counts)
     return baseline_counts(available, config.baseline.total, config.baseline.shares)
+
+
+def _only(split: PoolSplit, categories: set[str]) -> PoolSplit:
+    """The split without categories that the baseline leaves out: they are neither trained on nor measured."""
+
+    def kept(pool: Pool) -> Pool:
+        return Pool(pool.name, tuple(i for i in pool.instructions if i.category in categories), pool.rejected)
+
+    return PoolSplit(kept(split.train), kept(split.measure), kept(split.validate))
 
 
 def _identity(split: PoolSplit, world: SkillWorld | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ from db.base import Phase
 from flows.config import ExperimentConfig
 from flows.material import Material
 from flows.worker import SPEC_FILE
-from tasks.finetune.recipe import Recipe
-from tasks.finetune.spec import RunSpec
+from tasks.finetune.recipe import Engine, Lora, Recipe
+from tasks.finetune.spec import TRAINER_VERSION, RunSpec
 from tasks.finetune.spec_file import write_spec
 from tasks.fingerprint import fingerprint
 from tasks.interventions.draw import training_manifest
@@ -74,8 +74,9 @@ class Planner:
         """
         self._config, self._material, self._base, self._artifacts = config, material, base_model, artifacts
         self._contents = {i.id: i.content_hash for i in material.split.train.instructions}
-        self._shared = _identity_of_all_runs(config, material, base_model)
-        self._deepspeed = _deepspeed_config(config.recipe)
+        self._recipe = _resolved(config.recipe, config.resources.gpus_per_run)
+        self._deepspeed = _deepspeed_config(self._recipe)
+        self._shared = _identity_of_all_runs(config, self._recipe, base_model, self._deepspeed)
 
     def drawn(self, interventions: Iterable[Intervention], seeds: Iterable[int], phase: Phase) -> Iterator[PlannedRun]:
         """Runs whose order is the seed's random one: all interventions of a seed, then the next seed."""
@@ -98,7 +99,7 @@ class Planner:
             fingerprint=identity,
             name=f"{intervention.name}, seed {seed}",
             seed=seed,
-            recipe=config.recipe,
+            recipe=self._recipe,
             base_model=str(self._base),
             train_data=str(self._material.folder / "train.jsonl"),
             manifest=str(folder / "manifest.jsonl"),
@@ -107,25 +108,42 @@ class Planner:
             benchmark_batch_size=config.resources.benchmark_batch_size,
             workers=config.resources.workers_per_run,
             threads=max(1, int(config.resources.cpus_per_run)),
+            deepspeed=self._deepspeed,
         )
-        if self._deepspeed:
-            spec = replace(spec, deepspeed=self._deepspeed)
         return PlannedRun(intervention, seed, phase, manifest, spec, folder)
 
 
-def _identity_of_all_runs(config: ExperimentConfig, material: Material, base_model: Path) -> dict[str, Any]:
+def _resolved(recipe: Recipe, gpus_per_run: float) -> Recipe:
+    """The recipe with the engine that `auto` means for these resources: it decides numbers, so it has to be known."""
+    if recipe.engine is not Engine.AUTO:
+        return recipe
+    return recipe.model_copy(update={"engine": Engine.DEEPSPEED if gpus_per_run else Engine.TORCH})
+
+
+def _identity_of_all_runs(
+    config: ExperimentConfig, recipe: Recipe, base_model: Path, deepspeed: dict[str, Any] | None
+) -> dict[str, Any]:
     """Everything that decides the numbers of every run of the experiment.
 
-    How often a checkpoint is written and how a batch is cut into micro-batches are not part of it.
+    How often a checkpoint is written is not part of it, nor how a batch is cut and spread: that changes sums by
+    rounding only, except where dropout draws its random numbers by piece.
     """
     from tasks.benchmarks.evaluate import EVALUATOR_VERSION
 
-    recipe = config.recipe.model_dump(mode="json", exclude={"checkpoint_every", "micro_batch_size", "model"})
-    return {"recipe": recipe, "base": base_model.name, "benchmarks": {"held-out answers": EVALUATOR_VERSION}}
+    identity: dict[str, Any] = {
+        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_every", "micro_batch_size", "model"}),
+        "base": base_model.name,
+        "deepspeed": deepspeed,
+        "trainer": TRAINER_VERSION,
+        "benchmarks": {"held-out answers": EVALUATOR_VERSION},
+    }
+    if isinstance(recipe.method, Lora) and recipe.method.dropout:
+        identity["pieces"] = [recipe.micro_batch_size, config.resources.workers_per_run]
+    return identity
 
 
 def _deepspeed_config(recipe: Recipe) -> dict[str, Any] | None:
-    if recipe.engine.value == "torch":
+    if recipe.engine is Engine.TORCH:
         return None
     text = (files("infra") / "deepspeed" / f"zero{recipe.zero_stage}.json").read_text(encoding="utf-8")
     return dict(json.loads(text))

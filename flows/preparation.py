@@ -17,6 +17,7 @@ from db.interventions import Planned, set_plan
 from flows.config import ExperimentConfig
 from flows.material import Material, gather_material
 from flows.planning import PlannedRun, Planner
+from flows.remote import result_of
 from flows.worker import prepare_base_model
 from flows.workspace import Workspace
 from tasks.finetune.base import base_identity
@@ -61,7 +62,7 @@ def prepare(config: ExperimentConfig, workspace: Workspace) -> Prepared:
             str(material.folder),
             sum(material.rejected_by_reason.values()),
         )
-        identity = _decisive(config)
+        identity = {**_decisive(config), "base": base.name}
         experiment = experiments.record_experiment(
             session, config.name, config.model_dump(mode="json"), fingerprint(identity), snapshot.id
         )
@@ -119,7 +120,7 @@ def _prepare_base(config: ExperimentConfig, workspace: Workspace, material: Mate
         remote = ray.remote(num_cpus=1, max_retries=0)(prepare_base_model)
         data = [str(material.folder / f"{part}.jsonl") for part in ("train", "measure", "validate")]
         warmup = str(material.folder / "warmup.jsonl") if material.warmup else None
-        ray.get(remote.remote(model.model_dump(mode="json"), data, warmup, str(folder)))
+        result_of(remote.remote(model.model_dump(mode="json"), data, warmup, str(folder)), "base model")
 
     if not folder.exists():
         build()

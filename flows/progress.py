@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,11 @@ _ARTIFACT_SECONDS = 5.0
 _SHOWN_RUNS = 8
 
 
+def artifact_key(text: str) -> str:
+    """A key as Prefect's artifacts take it: lowercase letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
 class FanOutProgress:
     """Shows how many runs are done and how far the running ones are; call `update` from one thread."""
 
@@ -28,7 +34,7 @@ class FanOutProgress:
         # A log file gets one line per change instead of bars.
         self._console = Console(file=sys.stderr)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
@@ -47,7 +53,7 @@ class FanOutProgress:
         """Show the bars and create the artifact."""
         self._bars.start()
         created = create_progress_artifact(
-            progress=self._percent(), key=f"{self._title.lower().replace(' ', '-')}-progress", description=self._text(0)
+            progress=self._percent(), key=artifact_key(f"{self._title}-progress"), description=self._text(0)
         )
         self._artifact = created if isinstance(created, UUID) else None
 
@@ -55,7 +61,7 @@ class FanOutProgress:
         """Bring the bars (always) and the artifact (every few seconds) up to date."""
         running = tuple(running)
         if done != self._done and not self._console.is_terminal:
-            self._console.print(f"{self._title}: {done} of {self._total} runs", highlight=False)
+            self._console.print(f"{self._title}: {done} of {self._total} runs", highlight=False, markup=False)
         self._done = done
         self._bars.update(self._main, completed=done, note=f"{len(running)} running")
         shown = {run.fingerprint: run for run in running[:_SHOWN_RUNS]}

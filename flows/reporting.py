@@ -92,6 +92,8 @@ def _conclusions(session: Session, config: ExperimentConfig, overview: dict[str,
     deciding = matrices.pop(config.design.arm.value)
     assert deciding is not None  # noqa: S101 - stored together with its analysis
     judged = latest_analysis(session, experiment, AnalysisKind.VALIDATE)
+    if judged and judged.parameters["optimize"] != found.id:
+        judged = None  # verdicts on an earlier proposal
     # An experiment that was changed and is under way again has conclusions beside runs without scores.
     measured = not overview["phases"][Phase.MEASURE.value]["missing"]
     validated = judged and not overview["phases"][Phase.VALIDATE.value]["missing"]
@@ -100,9 +102,7 @@ def _conclusions(session: Session, config: ExperimentConfig, overview: dict[str,
         "other_effects": tuple(matrices.items()),
         "main_effects": _main_effects(deciding),
         "baseline_exact_match": _exact_match(session, experiment) if measured else (),
-        "limits": Limits(
-            sum(baseline.values()), config.analysis.max_shift, config.analysis.box, config.analysis.max_repeats
-        ),
+        "limits": Limits(sum(baseline.values()), config.analysis.max_shift, config.analysis.box),
         "proposal": proposals.load_proposal(session, found.id),
         "sign_rule": _planned_counts(overview, Phase.VALIDATE, SIGN_RULE),
         "taxonomy": taxonomies.load_taxonomy(session, found.id),

@@ -11,9 +11,10 @@ from db.session import Database
 from flows.cancellation import RunCancelledError
 from flows.config import Resources
 from flows.planning import PlannedRun
+from flows.remote import result_of
 from flows.worker import execute_run
 from tasks.benchmarks.run import read_run_record
-from tasks.errors import BeyondIIDError, RunError
+from tasks.errors import RunError
 
 _POLL_SECONDS = 0.5
 
@@ -90,12 +91,7 @@ class RunBoard:
                 finished = bool(ray.wait([reference], timeout=_POLL_SECONDS)[0])
                 if not finished and self._stop.is_set():
                     raise RunCancelledError(f"{run.label}: cancelled")
-            ray.get(reference)
-        except ray.exceptions.RayTaskError as error:
-            cause = error.cause
-            if isinstance(cause, BeyondIIDError):
-                raise type(cause)(f"{run.label}: {cause}") from error
-            raise
+            result_of(reference, run.label)
         finally:
             if not finished:
                 ray.cancel(reference, force=True)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +15,6 @@ SPEC_FILE = "spec.json"
 def execute_run(folder: str, keep_checkpoint: bool) -> None:
     """Fine-tune and score the run specified in `folder`; its record is written there last.
 
-    Two drivers may send the same run: the second waits for the first and finds its record.
-
     Raises:
         BeyondIIDError: the run cannot be done (bad data, diverged loss).
     """
@@ -27,8 +22,7 @@ def execute_run(folder: str, keep_checkpoint: bool) -> None:
     from tasks.finetune.spec_file import read_spec
 
     out = Path(folder)
-    with _alone(out):
-        execute(read_spec(out / SPEC_FILE), out, keep_checkpoint=keep_checkpoint, on_step=_ProgressFile(out))
+    execute(read_spec(out / SPEC_FILE), out, keep_checkpoint=keep_checkpoint, on_step=_ProgressFile(out))
 
 
 def prepare_base_model(model: dict[str, Any], data: list[str], warmup: str | None, out: str) -> None:
@@ -51,14 +45,6 @@ def read_progress(folder: Path) -> dict[str, float] | None:
     except (OSError, ValueError):
         return None
     return {key: float(value) for key, value in content.items()}
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock; the system frees it with the process, however that ends."""
-    with (folder / "run.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 class _ProgressFile:

@@ -56,7 +56,8 @@ def ray_cluster(address: str | None) -> Iterator[ClusterCapacity]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray warns that a local cluster has token authentication, which is what we want.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A run that asks for no GPU must not see one: on a GPU machine all runs would pile up on the first.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     import ray
 
     if ray.is_initialized():
@@ -74,8 +75,13 @@ def ray_cluster(address: str | None) -> Iterator[ClusterCapacity]:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         else:
+            # "local": never a cluster that happens to run on this machine or that RAY_ADDRESS names.
             ray.init(
-                include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, runtime_env=environment
+                address="local",
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                runtime_env=environment,
             )
     except (ConnectionError, RuntimeError) as error:
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr, ValidationError
@@ -47,10 +48,20 @@ def load_settings() -> Settings:
         ConfigurationError: naming each variable with a wrong value; values are not shown, they may be secret.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         lines = [
             f"BEYOND_IID_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
             for item in error.errors(include_input=False)
         ]
         raise ConfigurationError("Wrong environment variables:\n" + "\n".join(lines)) from None
+    for variable, folder in (
+        ("BEYOND_IID_HOME", settings.home_folder),
+        ("BEYOND_IID_ARTIFACTS", settings.artifact_folder),
+    ):
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            raise ConfigurationError(
+                f"{variable} is {folder}, but {existing} is no folder that can be written. Set it to one that can."
+            )
+    return settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flows.experiment import Outcome
@@ -36,7 +37,9 @@ def print_overview(overview: dict[str, Any]) -> None:
     """Print what is known about an experiment, as far as it got."""
     console = Console(highlight=False)
     console.print(f"[bold]{overview['experiment']}[/]  recorded {overview['recorded']}")
-    console.print(f"Pool {overview['pool']['name']}: {sum(overview['pool']['counts'].values())} instructions")
+    console.print(
+        f"Pool {overview['pool']['name']}: {sum(overview['pool']['counts'].values())} instructions", markup=False
+    )
     for phase, content in overview["phases"].items():
         states = ", ".join(f"{n} {state}" for state, n in content["states"].items() if n) or "nothing planned"
         console.print(f"{phase}: {states}")
@@ -54,5 +57,7 @@ def print_overview(overview: dict[str, Any]) -> None:
 def _shares(categories: Any, before: Any, after: Any) -> Table:
     table = Table("category", "baseline", "proposal", "change", title="Proportions", title_justify="left")
     for category, old, new in zip(categories, before, after, strict=True):
-        table.add_row(category, f"{old:.1%}", f"{new:.1%}", f"{new - old:+.1%}" if abs(new - old) > 1e-9 else "")
+        table.add_row(
+            escape(category), f"{old:.1%}", f"{new:.1%}", f"{new - old:+.1%}" if abs(new - old) > 1e-9 else ""
+        )
     return table

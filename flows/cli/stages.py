@@ -80,13 +80,13 @@ def proportions(  # noqa: PLR0913, PLR0917 - one option each
         print(json.dumps(plain, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("category", "baseline", "share", "count")
     for category, share in plain["shares"].items():
-        table.add_row(
-            category, f"{plain['baseline_shares'][category]:.4f}", f"{share:.4f}", str(plain["counts"][category])
-        )
+        before = plain["baseline_shares"][category]
+        table.add_row(escape(category), f"{before:.4f}", f"{share:.4f}", str(plain["counts"][category]))
     console = Console(highlight=False)
     console.print(table)
     console.print(f"{proposal.status}: objective {proposal.objective:.6g}, baseline {proposal.baseline_objective:.6g}")

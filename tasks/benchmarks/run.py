@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -46,6 +47,8 @@ class RunRecord:
 def execute(spec: RunSpec, out: Path, keep_checkpoint: bool = True, on_step: OnStep | None = None) -> RunRecord:
     """Fine-tune and score what the specification says; a finished record in `out` is returned at once.
 
+    Where another process does the same run in the same folder, this one waits for it and finds its record.
+
     Args:
         spec: the run.
         out: its folder: training/ (model and training record) and, last, record.json.
@@ -57,6 +60,14 @@ def execute(spec: RunSpec, out: Path, keep_checkpoint: bool = True, on_step: OnS
             holds another run.
         RunError: training or scoring failed.
     """
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "run.lock").open("a") as lock:
+        # The system frees the lock with the process, however that ends.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _execute(spec, out, keep_checkpoint, on_step)
+
+
+def _execute(spec: RunSpec, out: Path, keep_checkpoint: bool, on_step: OnStep | None) -> RunRecord:
     finished = read_run_record(out)
     if finished is not None:
         _same_run(finished, spec, out)

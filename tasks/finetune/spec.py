@@ -9,6 +9,9 @@ from pydantic import ConfigDict
 
 from tasks.finetune.recipe import Recipe
 
+TRAINER_VERSION = "1"
+"""Changes whenever the same specification would train other weights; part of a run's fingerprint."""
+
 
 @dataclass(frozen=True)
 class RunSpec:

@@ -19,15 +19,18 @@ import yaml
 
 from infra.postgres import running_url
 
-CATEGORIES = ("letters", "digits", "names")
+NAME = "small_v1.0"
+CATEGORIES = ("letters", "digits", "[/names]")
+UNUSED = "unused"
+"""In the pool, but with share 0 in the baseline."""
 SEEDS = (1, 2)
 METRICS = 2
 BASELINE = "baseline"
 
 
 def write_pool(path: Path, per_category: int = 60) -> None:
-    """Three categories of copying tasks over different alphabets."""
-    alphabets = dict(zip(CATEGORIES, ("abcdefgh", "01234567", "ABCDEFGH"), strict=True))
+    """Copying tasks over different alphabets."""
+    alphabets = dict(zip((*CATEGORIES, UNUSED), ("abcdefgh", "01234567", "ABCDEFGH", "ijklmnop"), strict=True))
     generator = random.Random(7)
     with path.open("w") as lines:
         for category, alphabet in alphabets.items():
@@ -40,10 +43,10 @@ def small_experiment(folder: Path, **changes: Any) -> Path:
     """An experiment file whose runs take about a second each."""
     write_pool(folder / "pool.jsonl")
     content: dict[str, Any] = {
-        "name": "small",
+        "name": NAME,
         "pool": {"kind": "files", "paths": ["pool.jsonl"]},
         "held_out": {"measure_per_category": 8, "validate_per_category": 8},
-        "baseline": {"total": 60, "shares": "uniform"},
+        "baseline": {"total": 60, "shares": {**dict(zip(CATEGORIES, (0.4, 0.3, 0.3), strict=True)), UNUSED: 0}},
         "design": {"arm": "size-reduced", "seeds": list(SEEDS)},
         "recipe": {
             "model": {"kind": "tiny", "layers": 1, "width": 32, "heads": 2},
@@ -98,7 +101,7 @@ class Command:
 
     def overview(self) -> dict[str, Any]:
         """`show --json`."""
-        shown = self.run("show", "small", "--json")
+        shown = self.run("show", NAME, "--json")
         assert shown.returncode == 0, shown.stderr
         return dict(json.loads(shown.stdout))
 

@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
-from tests.flows.command import Command, busy_workers, small_experiment
+from tests.flows.command import NAME, Command, busy_workers, small_experiment
 
 
 def interrupt(command: Command, driver: int) -> None:
@@ -25,7 +25,7 @@ def cancel_on_the_server(command: Command, driver: int) -> None:
     """What the Cancel button of the UI does."""
     url = json.loads((command.home / "prefect" / "server.json").read_text())["url"]
     with temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
-        (run,) = [run for run in client.read_flow_runs() if run.name == "small"]
+        (run,) = [run for run in client.read_flow_runs() if run.name == NAME]
         client.set_flow_run_state(run.id, Cancelling(), force=True)
 
 

@@ -166,3 +166,19 @@ def test_run_with_too_few_examples_names_the_category(tmp_path: Path) -> None:
 def test_show_of_unknown_experiment_says_so(tmp_path: Path) -> None:
     result = beyond_iid("show", "absent", cwd=tmp_path)
     assert_refused(result, 2, "absent")
+
+
+def test_run_with_a_file_as_state_folder_names_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("in the way")
+    result = beyond_iid("run", small_experiment(tmp_path), cwd=tmp_path)
+    assert_refused(result, 2, "BEYOND_IID_HOME", str(tmp_path / "home"))
+
+
+def test_proportions_of_names_that_look_like_markup_print_them(tmp_path: Path) -> None:
+    rows = [["target", "[/x]", "[bold]"], ["[/x]", 1, 0], ["[bold]", 0, 1]]
+    baseline = write_csv(tmp_path / "b.csv", [["category", "share"], ["[/x]", 0.5], ["[bold]", 0.5]])
+    effects = write_csv(tmp_path / "g.csv", rows)
+    result = beyond_iid("proportions", "--effects", effects, "--baseline", baseline, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "[/x]" in result.stdout
+    assert "[bold]" in result.stdout
