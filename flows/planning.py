@@ -125,13 +125,15 @@ def _identity_of_all_runs(
 ) -> dict[str, Any]:
     """Everything that decides the numbers of every run of the experiment.
 
-    How often a checkpoint is written is not part of it, nor how a batch is cut and spread: that changes sums by
-    rounding only, except where dropout draws its random numbers by piece.
+    How often a checkpoint is written is not part of it, nor the longest allowed example (nothing is ever cut), nor how
+    a batch is cut and spread: that changes sums by rounding only, except where dropout draws its numbers by piece.
     """
     from tasks.benchmarks.evaluate import EVALUATOR_VERSION
 
     identity: dict[str, Any] = {
-        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_every", "micro_batch_size", "model"}),
+        "recipe": recipe.model_dump(
+            mode="json", exclude={"checkpoint_every", "micro_batch_size", "max_length", "model"}
+        ),
         "base": base_model.name,
         "deepspeed": deepspeed,
         "trainer": TRAINER_VERSION,
