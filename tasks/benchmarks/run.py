@@ -25,6 +25,8 @@ from tasks.pool.storage import read_instructions
 
 TRAINING_FOLDER = "training"
 """Name of the folder inside a run's folder in which `finetune` works."""
+LOCK_NAME = "run.lock"
+"""Name of the file in a run's folder that the process at work on it holds locked."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def execute(spec: RunSpec, out: Path, keep_checkpoint: bool = True, on_step: OnS
         RunError: training or scoring failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "run.lock").open("a") as lock:
+    with (out / LOCK_NAME).open("a") as lock:
         # The system frees the lock with the process, however that ends.
         fcntl.flock(lock, fcntl.LOCK_EX)
         return _execute(spec, out, keep_checkpoint, on_step)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.benchmarks.evaluate import evaluate
-from tasks.benchmarks.run import TRAINING_FOLDER, execute, read_run_record
+from tasks.benchmarks.run import LOCK_NAME, TRAINING_FOLDER, execute, read_run_record
 from tasks.errors import InputError
 from tasks.finetune.recipe import Engine, Recipe, TinyModel
 from tasks.finetune.spec import RunSpec
@@ -64,7 +64,7 @@ def test_execute_finished_folder_is_returned_at_once(spec: RunSpec, tmp_path: Pa
 def test_execute_without_keeping_deletes_the_weights_and_says_so(spec: RunSpec, tmp_path: Path) -> None:
     record = execute(spec, tmp_path / "out", keep_checkpoint=False)
     assert record.training.checkpoint == ""
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [RECORD_NAME]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {RECORD_NAME, LOCK_NAME}
     assert execute(spec, tmp_path / "out", keep_checkpoint=False) == record
 
 
@@ -96,7 +96,7 @@ def test_execute_held_out_example_in_training_is_refused_before_training(
     write_instructions(Path(spec.held_out), [replace(training_rows[0], id="leaked")])
     with pytest.raises(InputError, match="'leaked' has the same messages as training example"):
         execute(spec, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {LOCK_NAME}
 
 
 def test_execute_unused_training_row_may_be_held_out(
@@ -112,7 +112,7 @@ def test_execute_unknown_character_in_held_out_is_refused_before_training(spec: 
     write_instructions(Path(spec.held_out), [Instruction("new", (("user", "é"), ("assistant", "a")), "letter")])
     with pytest.raises(InputError, match=r"instruction new: .*does not know"):
         execute(spec, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {LOCK_NAME}
 
 
 def test_execute_empty_held_out_is_refused(spec: RunSpec, tmp_path: Path) -> None:
