@@ -20,7 +20,7 @@ from tasks.interventions.design import leave_one_out
 
 @contextmanager
 def prepared_experiment(config: ExperimentConfig) -> Iterator[Prepared]:
-    """Open the workspace and prepare the experiment; inside a prepared one, that one."""
+    """Open the workspace and prepare the experiment in it."""
     with workspace() as opened:
         yield prepare(config, opened)
 
