@@ -1,4 +1,4 @@
-"""Baseline counts, and the interventions on them: leave-one-out in two arms, and any mixture."""
+"""The baseline's counts, and any training set described by its counts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from math import isfinite
 from typing import Literal
 
 from tasks.errors import InputError
-from tasks.interventions.intervention import BASELINE, Arm, Intervention
-from tasks.interventions.rounding import SHARE_TOLERANCE, fill_pro_rata, largest_remainder
+from tasks.interventions.intervention import Intervention
+from tasks.interventions.rounding import SHARE_TOLERANCE, largest_remainder
 
 Shares = Literal["pool", "uniform"] | Mapping[str, float]
 """A category's part of the baseline: as in the pool, all alike, or written out (fractions that sum to 1)."""
@@ -47,40 +47,6 @@ def baseline_counts(available: Mapping[str, int], total: int | None, shares: Sha
     return counts
 
 
-def leave_one_out(
-    counts: Mapping[str, int], available: Mapping[str, int], arms: Iterable[Arm]
-) -> tuple[Intervention, ...]:
-    """The baseline, then each category with examples removed, in each arm.
-
-    size-reduced: the other categories keep their counts. size-matched: the removed examples are replaced from the
-    others' reserves (available − baseline count) in proportion to their baseline counts, so that these keep their
-    proportions; what an exhausted reserve cannot give, the others give likewise.
-
-    Args:
-        counts: baseline examples per category.
-        available: training examples per category.
-        arms: at least one; the interventions come arm by arm, categories sorted.
-
-    Raises:
-        InputError: categories do not agree, a count is above what is available, fewer than two categories have
-            examples, no arm is given, or the reserves are too small for a size-matched arm.
-    """
-    _check_counts(counts, available)
-    present = [category for category in sorted(counts) if counts[category]]
-    if len(present) < 2:
-        raise InputError(f"leave-one-out needs two categories with examples, the baseline has {len(present)}.")
-    chosen = tuple(dict.fromkeys(arms))
-    if not chosen:
-        raise InputError(f"leave-one-out: no arm given; expected {' or '.join(Arm)}, or both.")
-    designs = [mixture(BASELINE, counts)]
-    for arm in chosen:
-        for category in present:
-            rest = _without(counts, available, category) if arm is Arm.SIZE_MATCHED else {**counts, category: 0}
-            name = f"without {category} ({arm})"
-            designs.append(Intervention(name, tuple(sorted(rest.items())), (category,), arm))
-    return tuple(designs)
-
-
 def mixture(name: str, counts: Mapping[str, int]) -> Intervention:
     """A training set with the given counts, compared with the baseline as it is: a validation arm, or the baseline.
 
@@ -93,22 +59,6 @@ def mixture(name: str, counts: Mapping[str, int]) -> Intervention:
     if not sum(counts.values()):
         raise InputError(f"{name}: no examples at all; expected at least 1.")
     return Intervention(name, tuple(sorted(counts.items())))
-
-
-def _without(counts: Mapping[str, int], available: Mapping[str, int], removed: str) -> dict[str, int]:
-    others = [category for category in sorted(counts) if category != removed]
-    weights = [counts[category] for category in others]
-    reserve = [available[category] - counts[category] for category in others]
-    usable = sum(spare for spare, weight in zip(reserve, weights, strict=True) if weight)
-    need = counts[removed]
-    if usable < need:
-        raise InputError(
-            f'without "{removed}" (size-matched): {need} examples must be replaced from the reserves of the other '
-            f"categories, which hold {usable}: {need - usable} short. Take a smaller baseline (total), add data, "
-            f"or use only the arm {Arm.SIZE_REDUCED}."
-        )
-    extra = fill_pro_rata(weights, need, reserve)
-    return {removed: 0, **{c: counts[c] + more for c, more in zip(others, extra, strict=True)}}
 
 
 def _exact_shares(available: Mapping[str, int], shares: Shares) -> list[Fraction]:
@@ -137,15 +87,6 @@ def _exact_shares(available: Mapping[str, int], shares: Shares) -> list[Fraction
             "They are not rescaled: correct them."
         )
     return exact
-
-
-def _check_counts(counts: Mapping[str, int], available: Mapping[str, int]) -> None:
-    if set(counts) != set(available):
-        differing = sorted(set(counts) ^ set(available))
-        raise InputError(f"baseline counts and available examples name different categories: {_quoted(differing)}.")
-    above = [f'"{c}" takes {n} of {available[c]}' for c, n in sorted(counts.items()) if not 0 <= n <= available[c]]
-    if above:
-        raise InputError(f"baseline: {', '.join(above)} examples; expected from 0 to what is available.")
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 from tasks.errors import InputError
 from tasks.interventions.intervention import Intervention
 from tasks.interventions.manifest import Manifest
 from tasks.pool.instruction import Pool
 
+NONE: frozenset[str] = frozenset()
+"""No example comes before the others."""
 
-def draw(train: Pool, counts: Mapping[str, int], seed: int) -> tuple[str, ...]:
+
+def draw(train: Pool, counts: Mapping[str, int], seed: int, first: Set[str] = NONE) -> tuple[str, ...]:
     """Choose the examples of a training set.
 
-    In each category the examples are ranked by SHA-256 of seed and id, and the first `counts[category]` are taken. So
-    of two training sets drawn with the same seed, the one with more of a category holds all that the other holds.
+    In each category the examples are ranked by SHA-256 of seed and id, those in `first` before all others, and the
+    first `counts[category]` are taken. So of two training sets drawn with the same seed, the one with more of a
+    category holds all that the other holds; and one with no more of it than `first` holds, nothing but these.
 
     Args:
         train: what to draw from, without replacement.
         counts: examples per category; a category that is not named gives none.
         seed: the run's seed.
+        first: ids that a selection took for the baseline; the others are its reserve. Empty: all are alike.
 
     Returns:
         Ids, categories sorted, by rank inside a category.
@@ -40,11 +45,15 @@ def draw(train: Pool, counts: Mapping[str, int], seed: int) -> tuple[str, ...]:
     for category, rows in groups.items():
         wanted = counts.get(category, 0)
         if wanted:
-            chosen += _ranked((row.id for row in rows), f"{seed}\tdraw\t")[:wanted]
+            ranked = _ranked((row.id for row in rows), f"{seed}\tdraw\t")
+            # The sort is stable: inside each half the order stays that of the hashes.
+            chosen += (sorted(ranked, key=lambda identifier: identifier not in first) if first else ranked)[:wanted]
     return tuple(chosen)
 
 
-def training_manifest(train: Pool, intervention: Intervention, seed: int, epochs: int) -> Manifest:
+def training_manifest(
+    train: Pool, intervention: Intervention, seed: int, epochs: int, first: Set[str] = NONE
+) -> Manifest:
     """The order in which a run sees its examples: `epochs` passes, each in an order of its own; stage = epoch.
 
     The order of epoch e (from 0) is by SHA-256 of seed, e and id: two examples that are both in the baseline and in an
@@ -56,7 +65,7 @@ def training_manifest(train: Pool, intervention: Intervention, seed: int, epochs
     """
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}: expected 1 or more")
-    chosen = draw(train, dict(intervention.counts), seed)
+    chosen = draw(train, dict(intervention.counts), seed, first)
     ids: list[str] = []
     for epoch in range(epochs):
         ids += _ranked(chosen, f"{seed}\t{epoch}\t")

@@ -9,12 +9,12 @@ BASELINE = "baseline"
 
 
 class Arm(StrEnum):
-    """What happens to the budget that a removal frees."""
+    """What happens to the budget that a removal frees (or that a raised dose takes)."""
 
     SIZE_REDUCED = "size-reduced"
-    """Train on less."""
+    """The other categories stay as they are: train on less (a raised dose: on more)."""
     SIZE_MATCHED = "size-matched"
-    """Refill pro rata from the other categories' reserve."""
+    """Refill pro rata from the other categories' reserve (a raised dose: make room, pro rata)."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,11 @@ class Intervention:
     """do(n → n'): a training set described by its count per category.
 
     Attributes:
-        name: unique in its experiment: "baseline", "without reverse (size-matched)", a validation arm's name.
+        name: unique in its experiment: "baseline", "without reverse (size-matched)", "reverse × 0.5 (size-matched)",
+            "factorial 03", "mixture 12", a validation arm's name.
         counts: (category, examples per epoch) for every category of the pool, sorted by category; 0 = removed.
-        removed: categories taken out; empty for the baseline and for mixtures.
-        arm: how a removal's budget was treated; None for the baseline and for mixtures.
+        removed: categories taken out on purpose; empty for the baseline, doses above 0, and mixtures.
+        arm: how the budget of a removal or dose was treated; None for the baseline and for mixtures.
     """
 
     name: str

@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.errors import InputError
 from tasks.interventions.manifest import Manifest
-from tasks.pool.storage import write_lines
+from tasks.pool.lines_file import write_lines
 
 VERSION = 1
 """Version of the file's form."""
@@ -22,7 +22,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest atomically.
 
     Raises:
-        OSError: see `tasks.pool.storage.write_lines`.
+        OSError: see `tasks.pool.lines_file.write_lines`.
     """
     lines = [_line({"manifest": VERSION, "length": len(manifest.ids), "sha256": manifest.sha256})]
     lines += [_line({"stage": s, "id": i}) for s, i in zip(manifest.stages, manifest.ids, strict=True)]

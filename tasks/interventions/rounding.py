@@ -92,15 +92,25 @@ def fill_pro_rata(weights: Sequence[int], total: int, upper: Sequence[int]) -> t
         raise ValueError(f"room for {sum(room)} of {total}")
     if total == 0:
         return (0,) * len(weights)
+    weight_sum = sum(weights)
+    if all(total * weight <= limit * weight_sum for weight, limit in zip(weights, room, strict=True)):
+        return _hamilton(weights, total)  # no entry fills up: the same result in whole numbers, much faster
 
     amounts = [Fraction(0)] * len(weights)
-    left, weight_left = Fraction(total), sum(weights)
+    left, weight_left = Fraction(total), weight_sum
     by_level = sorted((k for k in range(len(weights)) if weights[k]), key=lambda k: Fraction(room[k], weights[k]))
     for k in by_level:
         amounts[k] = min(Fraction(room[k]), left * weights[k] / weight_left)
         left -= amounts[k]
         weight_left -= weights[k]
     return largest_remainder([amount / total for amount in amounts], total, upper=room)
+
+
+def _hamilton(weights: Sequence[int], total: int) -> tuple[int, ...]:
+    whole = sum(weights)
+    result, remainders = zip(*(divmod(total * weight, whole) for weight in weights), strict=True)
+    one_more = set(sorted(range(len(weights)), key=lambda k: (-remainders[k], k))[: total - sum(result)])
+    return tuple(count + (k in one_more) for k, count in enumerate(result))
 
 
 def _fraction(share: SupportsFloat) -> Fraction:

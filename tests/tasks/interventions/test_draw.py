@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import InputError
-from tasks.interventions.design import leave_one_out, mixture
+from tasks.interventions.design import mixture
+from tasks.interventions.designs.removals import leave_one_out
 from tasks.interventions.draw import draw, training_manifest
 from tasks.interventions.intervention import Arm
 from tasks.pool.instruction import Instruction, Pool
@@ -47,6 +48,31 @@ def test_draw_every_example_is_equally_likely() -> None:
             hits[identifier] += 1
     # Binomial(2000, 0.3): mean 600, standard deviation 20.5; five deviations on ten fixed, seeded cells.
     assert all(abs(n - 600) < 5 * 20.5 for n in hits.values())
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.sets(st.integers(0, 29)), st.integers(0, 30), st.integers(0, 30))
+def test_draw_selected_rows_come_first_and_larger_draws_still_hold_smaller_ones(
+    seed: int, selected: set[int], one: int, other: int
+) -> None:
+    train, first = pool(a=30, b=5), frozenset(f"a-{n}" for n in selected)
+    small, large = sorted([one, other])
+    fewer, more = draw(train, {"a": small, "b": 2}, seed, first), draw(train, {"a": large, "b": 2}, seed, first)
+    assert set(fewer) <= set(more) and len(set(more)) == large + 2
+    mine = {i for i in more if i.startswith("a")}
+    assert mine <= first if large <= len(first) else first <= mine
+    # Each half is drawn as it is without a selection.
+    plain = [i for i in draw(train, {"a": 30}, seed) if i in mine]
+    drawn = [i for i in more if i in mine]
+    assert drawn == [i for i in plain if i in first] + [i for i in plain if i not in first]
+
+
+def test_training_manifest_of_a_selection_s_size_is_the_selection_for_every_seed() -> None:
+    train, first = pool(a=30, b=20), frozenset({"a-3", "a-29", "b-0"})
+    baseline = mixture("baseline", {"a": 2, "b": 1})
+    seen = [training_manifest(train, baseline, seed, 2, first) for seed in range(5)]
+    assert all(set(one.ids) == first for one in seen)
+    assert len({one.ids for one in seen}) > 1, "the order is each seed's own"
 
 
 def test_draw_impossible_counts_are_explained() -> None:

@@ -1,0 +1,1 @@
+"""A design that spends the next runs where they can still change the decision."""
