@@ -1,58 +1,14 @@
-"""The stand-alone file contract `effects`: matrices as CSV or Parquet, header row = sources, first column = targets."""
+"""The file contract of a single matrix: CSV or Parquet, header row = sources, first column = targets."""
 
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import numpy as np
 
-from tasks.effects.matrix import EffectMatrix, Matrix
+from tasks.effects.matrix import Matrix
 from tasks.effects.tables import number, raise_problems, read_table, text
-
-_MATRICES = (
-    "delta",
-    "standard_error",
-    "low",
-    "high",
-    "p_value",
-    "q_value",
-    "marginal",
-    "gamma",
-    "gamma_low",
-    "gamma_high",
-    "asymmetry_p",
-)
-
-
-def write_effects(matrix: EffectMatrix, folder: Path) -> None:
-    """Write each of the matrix's arrays as <name>.csv and everything else as summary.json; NaN is a blank cell.
-
-    Numbers are written in their shortest exact form. The folder is made if need be; files in it are overwritten.
-    """
-    from tasks.effects.prediction import main_effects  # scipy.stats, which readers of a matrix need not wait for
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _MATRICES:
-        write_matrix(folder / f"{name}.csv", matrix.targets, matrix.sources, getattr(matrix, name))
-    off = [[target != source for source in matrix.sources] for target in matrix.targets]
-    summary: dict[str, object] = {
-        "unit": matrix.unit,
-        "sign": "positive = the source's data helps the target",
-        "seeds": matrix.seeds,
-        "confidence": matrix.confidence,
-        "targets": list(matrix.targets),
-        "sources": list(matrix.sources),
-        "amounts": dict(zip(matrix.sources, matrix.amounts.tolist(), strict=True)),
-        "identified": dict(zip(matrix.targets, matrix.identified.tolist(), strict=True)),
-    }
-    if np.array(off).any(axis=0).all():
-        main = main_effects(matrix)
-        share = None if np.isnan(main.share) else main.share
-        summary["main_effects"] = dict(zip(main.sources, main.values.tolist(), strict=True))
-        summary["main_effect_share"] = share
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_matrix(path: Path, targets: tuple[str, ...], sources: tuple[str, ...], values: Matrix) -> None:
@@ -64,13 +20,16 @@ def write_matrix(path: Path, targets: tuple[str, ...], sources: tuple[str, ...],
             writer.writerow([target, *("" if np.isnan(value) else repr(value) for value in row)])
 
 
-def read_matrix(path: Path, blank_rows: bool = False) -> tuple[tuple[str, ...], tuple[str, ...], Matrix]:
+def read_matrix(
+    path: Path, blank_rows: bool = False, blank_cells: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...], Matrix]:
     """Read a labelled matrix: (T targets, S sources, [T, S] values).
 
     Args:
         path: CSV or Parquet; first column = targets (its header is free), the other headers = sources.
         blank_rows: take rows that are blank throughout as NaN: how `write_effects` writes γ of a target that is not
             identified. A row that is blank in part is an error all the same.
+        blank_cells: take any blank cell as NaN.
 
     Raises:
         InputError: naming row and column of every blank, NaN, text; repeated or nameless targets or sources; no cells.
@@ -90,6 +49,8 @@ def read_matrix(path: Path, blank_rows: bool = False) -> tuple[tuple[str, ...], 
         if blank_rows and not any(text(cell) for cell in cells[1:]):
             continue
         for s, cell in enumerate(cells[1:]):
+            if blank_cells and not text(cell):
+                continue
             value = number(cell)
             if isinstance(value, str):
                 problems.append(f"row {targets[t]!r}, column {sources[s]!r}: {value}")

@@ -53,7 +53,7 @@ def moderate(variance: Vector, df: Vector, scale: Vector, mean: Vector | None = 
     positive = variance > 0
     if not positive.any():
         raise ValueError("no positive variance to fit a prior to")
-    shape = scale if mean is None else _trend(variance, scale, mean)
+    shape = scale if mean is None else _trend(variance, df, scale, mean)
     half = df[positive] / 2
     log_ratio = np.log(variance[positive] / shape[positive]) - digamma(half) + np.log(half)
     spread = 0.0
@@ -86,16 +86,17 @@ def inverse_trigamma(value: float) -> float:
     return y
 
 
-def _trend(variance: Vector, scale: Vector, mean: Vector) -> Vector:
-    """Relative prior scale a·scale + b·mean² by maximum likelihood of gamma variances (log v + s²/v, a convex link)."""
+def _trend(variance: Vector, df: Vector, scale: Vector, mean: Vector) -> Vector:
+    """Relative prior scale a·scale + b·mean² by maximum likelihood of gamma variances, df (log v + s²/v) summed."""
     unit = float(variance.mean())
+    weight = df / df.mean()
     observed, base, square = variance / unit, scale / scale.mean(), mean**2 / unit
 
     def deviance(log_ab: Vector) -> tuple[float, Vector]:
         a, b = np.exp(log_ab)
         fitted = a * base + b * square
-        slope = 1 / fitted - observed / fitted**2
-        return float(np.sum(np.log(fitted) + observed / fitted)), np.array(
+        slope = weight * (1 / fitted - observed / fitted**2)
+        return float(np.sum(weight * (np.log(fitted) + observed / fitted))), np.array(
             [np.sum(slope * a * base), np.sum(slope * b * square)]
         )
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from tasks.effects.matrix import EffectMatrix, Matrix
 from tasks.errors import InputError
@@ -52,8 +51,8 @@ class PredictedGain:
 
     Attributes:
         value: Σ_i α_i Σ_j m_ij (n'_j − n_j), in the performance's unit; positive = better.
-        standard_error: of `value`, from the seeds' own predictions (so every correlation between cells is in it).
-        low: lower end of its t interval at the matrix's confidence.
+        standard_error: of `value`, from the matrix's joint error draws (so the correlation between cells is in it).
+        low: lower end of its interval at the matrix's confidence.
         high: upper end.
         unit: unit of `value`.
     """
@@ -94,11 +93,19 @@ def predicted_gain(
         raise InputError(
             f"No effects were measured for {', '.join(unknown)}, so a change of its count cannot be judged."
         )
-    step = np.array([change.get(name, 0) for name in matrix.sources]) / matrix.amounts
-    seeds = np.einsum("t,nts,s->n", alpha, matrix.seed_delta, step)
-    value, error = float(seeds.mean()), float(seeds.std(ddof=1) / np.sqrt(len(seeds)))
-    half = float(stats.t.ppf((1 + matrix.confidence) / 2, len(seeds) - 1)) * error
-    return PredictedGain(value, error, value - half, value + half, matrix.unit)
+    step = np.array([change.get(name, 0.0) for name in matrix.sources])
+    slope = alpha @ matrix.marginal
+    value = float(slope @ step)
+    if matrix.errors is None:
+        from scipy.special import ndtri  # most readers of this module need not wait for scipy
+
+        # read back from storage: the cells' own errors, as if they were independent
+        error = float(np.sqrt(np.sum((alpha[:, None] * matrix.marginal_error * step) ** 2)))
+        half = float(ndtri((1 + matrix.confidence) / 2)) * error
+        return PredictedGain(value, error, value - half, value + half, matrix.unit)
+    errors = np.einsum("t,bts,s->b", alpha, matrix.errors.marginal, step)
+    ends = np.quantile(errors, [(1 - matrix.confidence) / 2, (1 + matrix.confidence) / 2])
+    return PredictedGain(value, float(errors.std()), value + float(ends[0]), value + float(ends[1]), matrix.unit)
 
 
 def weight_vector(weights: Mapping[str, float], targets: tuple[str, ...]) -> Matrix:

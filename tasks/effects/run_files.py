@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from tasks.effects.layouts import DESCRIBING, Layout, runs_in_contract, scores_in_contract, weight_problems
 from tasks.effects.matrix import Matrix, RunTable
 from tasks.effects.pairing import BASELINE
 from tasks.effects.tables import Cell, Table, number, raise_problems, read_table, text
 
-_DESCRIBING = ("run", "seed", "arm")
+MIXTURE = "mixture"
+"""Arm of a run that holds some of every category in a file without arms whose complete runs are no common baseline."""
+
+_MARKS = {"1": True, "true": True, "0": False, "false": False}
 
 
 def read_runs(
@@ -20,12 +26,15 @@ def read_runs(
     higher_is_better: bool = False,
     metric: str | None = None,
     unit: str = "units of the score",
+    layout: Layout = "long",
 ) -> RunTable:
     """Read runs and their scores, CSV or Parquet, into one table.
 
     `runs`: one row per run: `run`, optional `seed` (a whole number; all runs have seed 0 without it), optional `arm`,
-    then one column per source category with its amount in the training set, ≥ 0, the same unit throughout. Without
-    `arm`, a run that holds some of every category is a baseline; the others are named after what they lack.
+    optional `adaptive` (1 or true: chosen after earlier results; 0 or false), then one column per source category with
+    its amount in the training set, ≥ 0, the same unit throughout: examples, tokens, shares or weights. Without `arm`,
+    runs are named after the one or two sources they lack, and those that lack none are the baseline if they hold the
+    same amounts (within 1%); in any other file without `arm` no run is a baseline.
 
     `scores`: long (`run, category, value`, optional `metric` and `n`) or wide (`run` and one column per category).
 
@@ -35,23 +44,21 @@ def read_runs(
         higher_is_better: False for a loss, which enters as its negative.
         metric: which metric of a long file that holds several.
         unit: unit of the scores, for people.
+        layout: whose columns the two files have (module `layouts`).
 
     Raises:
         InputError: everything wrong with a file, together: missing or repeated columns, blanks, text where a number
-            belongs, NaN, negative amounts, repeated runs, unknown runs, repeated or missing scores.
+            belongs, NaN, negative amounts, repeated runs, unknown runs, repeated or missing scores; and rows that do
+            not sum to 1 within 1% in a layout of weights.
     """
-    design = _read_design(read_table(runs))
-    table = read_table(scores)
-    found = _long_scores(table, metric) if {"category", "value"} <= set(table.header) else _wide_scores(table, metric)
+    design = _read_design(runs_in_contract(read_table(runs), layout), layout)
+    table = scores_in_contract(read_table(scores), layout)
+    long = layout == "long" and {"category", "value"} <= set(table.header)
+    found = _long_scores(table, metric) if long else _wide_scores(table, metric)
     problems = list(found.problems)
     problems += [f"run {name!r}: not in the runs file {runs}" for name in sorted(found.runs - set(design.names))]
     if not problems:
-        problems += [
-            f"run {run!r}: no score for category {target!r}"
-            for run in design.names
-            for target in found.targets
-            if (run, target) not in found.value
-        ] or ([] if found.value else ["no scores"])
+        problems += _missing(design.names, found) if found.value else ["no scores"]
     raise_problems(scores, problems)
     values = np.array([[found.value[run, target] for target in found.targets] for run in design.names])
     counts = [[found.n.get((run, target), 0) for target in found.targets] for run in design.names]
@@ -65,18 +72,20 @@ def read_runs(
         performance=values if higher_is_better else -values,
         n=np.array(counts, dtype=np.int64),
         unit=unit,
+        adaptive=design.adaptive,
     )
 
 
 @dataclass(frozen=True)
 class _Design:
-    """The runs file: R names, seeds and arms, S sources, [R, S] amounts."""
+    """The runs file: R names, seeds and arms, S sources, [R, S] amounts, R marks (none without the column)."""
 
     names: tuple[str, ...]
     seeds: tuple[int, ...]
     arms: tuple[str, ...]
     sources: tuple[str, ...]
     amounts: Matrix
+    adaptive: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -90,35 +99,77 @@ class _Found:
     problems: list[str]
 
 
-def _read_design(table: Table) -> _Design:
-    _require(table, "run")
-    sources = tuple(name for name in table.header if name not in _DESCRIBING)
-    problems = [] if sources else ["no source columns; expected one column per category with its amount"]
-    problems += [] if table.rows else ["no runs"]
-    names, seeds, arms = [], [], []
+def read_amounts(table: Table, sources: Sequence[str], problems: list[str]) -> Matrix:
+    """The table's [rows, S] amounts of these columns; what is no amount ≥ 0 is added to the problems."""
     amounts = np.zeros((len(table.rows), len(sources)))
+    positions = [table.column(source) for source in sources]
     for r, (line, cells) in enumerate(table.rows):
-        row = dict(zip(table.header, cells, strict=True))
-        names.append(_name(row, "run", line, problems))
-        seeds.append(_whole(row, "seed", line, problems))
-        for s, source in enumerate(sources):
-            value = number(row[source])
+        for s, k in enumerate(positions):
+            value = number(cells[k])
             if isinstance(value, str) or value < 0:
                 fault = value if isinstance(value, str) else f"is {value:g}, expected an amount ≥ 0"
-                problems.append(f"line {line}, column {source!r}: {fault}")
+                problems.append(f"line {line}, column {sources[s]!r}: {fault}")
             else:
                 amounts[r, s] = value
-        lacking = [source for source, amount in zip(sources, amounts[r], strict=True) if amount == 0]
-        derived = "without " + ", ".join(lacking) if lacking else BASELINE
-        arms.append(_name(row, "arm", line, problems) if "arm" in row else derived)
-    repeated = sorted({name for name in names if name and names.count(name) > 1})
-    problems += [f"run {name!r}: appears {names.count(name)} times" for name in repeated]
+    return amounts
+
+
+def read_names(table: Table, problems: list[str]) -> tuple[str, ...]:
+    """The rows' names from the column `run`; blank and repeated ones are added to the problems."""
+    names = tuple(text(cells[table.column("run")]) for _, cells in table.rows)
+    blank = [line for (line, _), name in zip(table.rows, names, strict=True) if not name]
+    problems += [f"line {line}, column 'run': is blank, expected a name" for line in blank]
+    counts = Counter(name for name in names if name)
+    problems += [f"run {name!r}: appears {count} times" for name, count in sorted(counts.items()) if count > 1]
+    return names
+
+
+def _read_design(table: Table, layout: Layout) -> _Design:
+    require_columns(table, "run")
+    sources = tuple(name for name in table.header if name not in DESCRIBING)
+    problems = [] if sources else ["no source columns; expected one column per category with its amount"]
+    problems += [] if table.rows else ["no runs"]
+    names = read_names(table, problems)
+    rows = [(line, dict(zip(table.header, cells, strict=True))) for line, cells in table.rows]
+    seeds = tuple(_whole(row, "seed", line, problems) for line, row in rows)
+    marks = tuple(_mark(row, line, problems) for line, row in rows if "adaptive" in row)
+    amounts = read_amounts(table, sources, problems)
+    if "arm" in table.header:
+        arms = tuple(_name(row, "arm", line, problems) for line, row in rows)
+    else:
+        arms = _derived_arms(amounts, sources)
+    problems += [] if problems else weight_problems(table, layout, amounts)
     raise_problems(table.path, problems)
-    return _Design(tuple(names), tuple(seeds), tuple(arms), sources, amounts)
+    return _Design(names, seeds, arms, sources, amounts, marks)
+
+
+def _derived_arms(amounts: Matrix, sources: tuple[str, ...]) -> tuple[str, ...]:
+    """Arms of a file without them; a source that no run holds plays no part."""
+    lacking = (amounts == 0) & amounts.any(axis=0)
+    complete = amounts[~lacking.any(axis=1)]
+    same = len(complete) > 0 and bool((np.ptp(complete, axis=0) <= 0.01 * complete.max(axis=0)).all())
+    few = bool((lacking.sum(axis=1) <= 2).all())
+    full = BASELINE if same and few else MIXTURE
+    return tuple(
+        "without " + ", ".join(s for s, gone in zip(sources, row, strict=True) if gone) if row.any() else full
+        for row in lacking
+    )
+
+
+def _missing(runs: tuple[str, ...], found: _Found) -> list[str]:
+    """Runs of the runs file without all of their scores; one that has none is named once."""
+    problems = []
+    for run in runs:
+        if run not in found.runs:
+            problems.append(f"run {run!r}: no scores; add them, or leave the run out of the runs file")
+            continue
+        lacking = [target for target in found.targets if (run, target) not in found.value]
+        problems += [f"run {run!r}: no score for category {target!r}" for target in lacking]
+    return problems
 
 
 def _long_scores(table: Table, metric: str | None) -> _Found:
-    _require(table, "run", "category", "value")
+    require_columns(table, "run", "category", "value")
     rows = [(line, dict(zip(table.header, cells, strict=True))) for line, cells in table.rows]
     problems: list[str] = []
     if "metric" in table.header:
@@ -141,7 +192,7 @@ def _long_scores(table: Table, metric: str | None) -> _Found:
 
 
 def _wide_scores(table: Table, metric: str | None) -> _Found:
-    _require(table, "run")
+    require_columns(table, "run")
     targets = tuple(name for name in table.header if name != "run")
     found = _Found({}, {}, targets, set(), [])
     if metric is not None:
@@ -166,7 +217,8 @@ def _take(found: _Found, key: tuple[str, str], cell: Cell, where: str) -> None:
     found.runs.add(key[0])
 
 
-def _require(table: Table, *columns: str) -> None:
+def require_columns(table: Table, *columns: str) -> None:
+    """Raise InputError naming the columns that are not there, and those that are."""
     missing = [repr(name) for name in columns if name not in table.header]
     found = ", ".join(table.header)
     raise_problems(table.path, [f"no column {name}; found {found}" for name in missing])
@@ -189,3 +241,10 @@ def _whole(row: dict[str, Cell], column: str, line: int, problems: list[str]) ->
         problems.append(f"line {line}, column {column!r}: {fault}")
         return 0
     return int(value)
+
+
+def _mark(row: dict[str, Cell], line: int, problems: list[str]) -> bool:
+    mark = _MARKS.get(text(row["adaptive"]).lower())
+    if mark is None:
+        problems.append(f"line {line}, column 'adaptive': is {text(row['adaptive'])!r}, expected 0, 1, true or false")
+    return bool(mark)

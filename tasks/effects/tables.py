@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def read_table(path: Path) -> Table:
     if not header:
         problems.append("the file is empty; expected a header row")
     problems += [f"column {k}: no name in the header" for k, name in enumerate(header, 1) if not name and k > 1]
-    repeated = sorted({name for name in header if name and header.count(name) > 1})
-    problems += [f"column {name!r}: appears {header.count(name)} times" for name in repeated]
+    counts = Counter(name for name in header if name)
+    problems += [f"column {name!r}: appears {count} times" for name, count in sorted(counts.items()) if count > 1]
     problems += [
         f"line {line}: {len(cells)} cells, the header has {len(header)}"
         for line, cells in rows

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,11 +16,28 @@ def planted_world() -> Callable[..., World]:
     return _differences
 
 
-def _differences(rng: np.random.Generator, categories: int, seeds: int, noise: str, null: bool = False) -> World:
+@pytest.fixture(scope="session")
+def thinned() -> Callable[..., PairedDifferences]:
+    return _thinned
+
+
+def _thinned(rng: np.random.Generator, paired: PairedDifferences) -> PairedDifferences:
+    """Without the last seeds of most sources: each keeps its first 2 to all, and the first one all."""
+    difference = paired.difference.copy()
+    seeds, _, sources = difference.shape
+    for j, kept in enumerate(rng.integers(2, seeds + 1, sources)):
+        difference[kept if j else seeds :, :, j] = np.nan
+    return replace(paired, difference=difference)
+
+
+def _differences(
+    rng: np.random.Generator, categories: int, seeds: int, noise: str, null: bool = False, correlation: float = 0.0
+) -> World:
     """True [K, K] effects and paired differences that share the baseline run's noise within each row.
 
     noise: "equal"; "mixed" (inverse-gamma, 6 degrees of freedom); "target" (log-normal over targets, sigma 0.6);
     "proportional" (a fifth of the effect is added). Diagonal effects are large and always noisy in proportion.
+    correlation: of a run's noise between any two targets.
     """
     k = categories
     effect = np.where(rng.random((k, k)) < 0.3, rng.gamma(2, 0.2, (k, k)), 0) * rng.choice([1, 1, 1, -1], (k, k))
@@ -37,7 +55,9 @@ def _differences(rng: np.random.Generator, categories: int, seeds: int, noise: s
     np.fill_diagonal(effect, own)
     np.fill_diagonal(sd, np.hypot(0.05, 0.2 * own))
     run_sd = np.sqrt(np.maximum(sd**2 - shared[:, None] ** 2, 0))
-    baseline = rng.normal(size=(seeds, k)) * shared
-    observed = effect + baseline[:, :, None] - rng.normal(size=(seeds, k, k)) * run_sd
+    root = np.linalg.cholesky((1 - correlation) * np.eye(k) + correlation)
+    baseline = rng.normal(size=(seeds, k)) @ root.T * shared
+    runs = np.einsum("tu,nus->nts", root, rng.normal(size=(seeds, k, k))) * run_sd
+    observed = effect + baseline[:, :, None] - runs
     names = tuple(f"c{i}" for i in range(k))
     return effect, PairedDifferences(names, names, "nats per token", rng.uniform(50, 500, k), observed)

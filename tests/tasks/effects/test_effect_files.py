@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.effects.effect_files import read_matching_matrix, read_matrix, write_effects
+from tasks.effects.effect_files import read_matching_matrix, read_matrix
+from tasks.effects.effects_folder import read_effects, write_effects
 from tasks.effects.paired import effects_from_differences
 from tasks.errors import InputError
 
@@ -30,6 +32,34 @@ def test_write_effects_then_read_gives_every_matrix_exactly(tmp_path: Path, plan
     assert summary["identified"]["c2"] is False
     assert summary["seeds"] == 3
     assert 0 <= summary["main_effect_share"] <= 1
+
+
+def test_an_effects_folder_reads_back_bit_by_bit_with_its_draws(tmp_path: Path, planted_world: Callable) -> None:
+    effects = effects_from_differences(planted_world(np.random.default_rng(5), 4, 3, "mixed")[1])
+    write_effects(effects, tmp_path / "out")
+    again = read_effects(tmp_path / "out")
+    for field in dataclasses.fields(effects):
+        before, after = getattr(effects, field.name), getattr(again, field.name)
+        if field.name == "errors":
+            before, after = (np.stack([e.delta, e.marginal]) for e in (before, after))
+        np.testing.assert_array_equal(before, after, err_msg=field.name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("summary.json", b"{}", "summary.json: not as"),
+        ("draws.npz", b"not a zip", "draws.npz: cannot be read"),
+        ("delta.csv", b"target,c0\nc0,1\n", "delta.csv"),
+    ],
+)
+def test_a_damaged_effects_folder_is_refused_naming_the_file(
+    tmp_path: Path, planted_world: Callable, name: str, content: bytes, expected: str
+) -> None:
+    write_effects(effects_from_differences(planted_world(np.random.default_rng(5), 4, 3, "mixed")[1]), tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=expected):
+        read_effects(tmp_path)
 
 
 def test_read_matrix_of_parquet_equals_csv(tmp_path: Path) -> None:

@@ -70,3 +70,27 @@ def test_moderate_in_another_unit_gives_the_same_in_that_unit(seed: int, factor:
     first = moderate(sample, df, np.ones(30), mean)
     second = moderate(sample * factor**2, df, np.ones(30), mean * factor)
     np.testing.assert_allclose(second.variance, first.variance * factor**2, rtol=1e-3)
+
+
+def test_moderate_of_samples_of_unequal_size_makes_t_statistics_exactly_distributed() -> None:
+    rng = np.random.default_rng(6)
+    d0, cells = 6.0, 100_000
+    d = rng.choice([1.0, 2.0, 4.0, 9.0], cells)
+    sigma2 = d0 / rng.chisquare(d0, cells)
+    mean = rng.normal(0, np.sqrt(sigma2))
+    fit = moderate(sigma2 * rng.chisquare(d) / d, d, np.ones(cells))
+    p = 2 * stats.t.sf(np.abs(mean) / np.sqrt(fit.variance), fit.df)
+    assert all(stats.kstest(p[d == k], "uniform").statistic < 0.015 for k in (1, 2, 4, 9))
+
+
+def test_moderate_with_planted_trend_learns_more_from_larger_samples() -> None:
+    rng = np.random.default_rng(7)
+    gaps = []
+    for _ in range(40):
+        d = rng.choice([1.0, 30.0], 60)
+        mean, level = rng.normal(0, 3, 60), rng.uniform(0.5, 2, 60)
+        truth = 0.2 * level + 0.05 * mean**2
+        sample = truth * rng.chisquare(d) / d
+        weighted, alike = (moderate(sample, df, level, mean).prior for df in (d, np.full(60, 15.0)))
+        gaps.append(np.abs(np.log(alike / truth)).mean() - np.abs(np.log(weighted / truth)).mean())
+    assert np.mean(gaps) > 0.02

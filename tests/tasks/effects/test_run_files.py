@@ -110,7 +110,7 @@ def test_read_runs_with_many_faults_in_the_scores_reports_all_of_them(tmp_path: 
         (RUNS.replace("copy,reverse", "copy,copy"), WIDE, "column 'copy': appears 2 times"),
         (RUNS + "g,3\n", WIDE, "line 8: 2 cells, the header has 5"),
         (RUNS, "run\na\n", "expected the columns category and value, or one column per category"),
-        (RUNS, WIDE.replace("f,1.1,4.4\n", ""), "run 'f': no score for category 'copy'"),
+        (RUNS, WIDE.replace("f,1.1,4.4\n", ""), "run 'f': no scores; add them, or leave the run out of the runs file"),
         (RUNS, LONG, "several metrics (exact_match, loss); say which one"),
         (RUNS, "category,value\ncopy,1\n", "no column 'run'"),
     ],
@@ -142,3 +142,55 @@ def test_read_runs_of_unreadable_files_names_them(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=expected):
         read_runs(tmp_path / name, tmp_path / "scores.csv")
+
+
+def test_read_runs_with_one_score_missing_names_run_and_category(tmp_path: Path) -> None:
+    long = "run,category,value\n" + "".join(f"{run},{c},1\n" for run in "abcdef" for c in ("copy", "reverse"))
+    assert message(tmp_path, scores=long.replace("f,reverse,1\n", "")).endswith(
+        "run 'f': no score for category 'reverse'"
+    )
+
+
+def test_read_runs_with_marks_of_adaptive_runs_keeps_them_and_no_source_of_that_name(tmp_path: Path) -> None:
+    marks = ("adaptive", "0", "false", "FALSE", "1", "true", "True")
+    runs = "".join(f"{line},{mark}\n" for line, mark in zip(RUNS.splitlines(), marks, strict=True))
+    table = read_runs(*write(tmp_path, runs))
+    assert table.adaptive == (False, False, False, True, True, True)
+    assert table.sources == ("copy", "reverse")
+    assert table.confirmatory().runs == ("a", "b", "c")
+    assert read_runs(*write(tmp_path)).adaptive == ()
+
+
+def test_read_runs_with_other_marks_says_which_are_known(tmp_path: Path) -> None:
+    runs = "".join(
+        f"{line},{mark}\n" for line, mark in zip(RUNS.splitlines(), ("adaptive", *"0y1", "", *"01"), strict=True)
+    )
+    text = message(tmp_path, runs)
+    assert "line 3, column 'adaptive': is 'y', expected 0, 1, true or false" in text
+    assert "line 5, column 'adaptive': is ''" in text
+    assert "line 4" not in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (("0.5,0.3,0.2", "0.4,0.4,0.2", "0.6,0.4,0"), ("mixture", "mixture", "without c")),
+        (("0.5,0.3,0.2", "1,0,0", "0,0,0"), ("mixture", "without b, c", "without a, b, c")),
+        (("500,300,200", "501,300,199", "0,600,400"), ("baseline", "baseline", "without a")),
+        (("500,500,0", "0,500,0", "500,0,0"), ("baseline", "without a", "without b")),
+    ],
+    ids=["dense mixtures", "sparse mixtures", "leave-one-out", "a category nobody uses"],
+)
+def test_read_runs_without_arms_takes_equal_complete_runs_of_a_removal_design_as_baseline(
+    rows: tuple[str, ...], expected: tuple[str, ...], tmp_path: Path
+) -> None:
+    runs = "run,a,b,c\n" + "".join(f"r{k},{row}\n" for k, row in enumerate(rows))
+    scores = "run,x\n" + "".join(f"r{k},{k}\n" for k in range(len(rows)))
+    assert read_runs(*write(tmp_path, runs, scores)).arms == expected
+
+
+def test_read_runs_of_rounded_weights_keeps_them_as_they_are_written(tmp_path: Path) -> None:
+    runs = "run,web,code\na,0.333,0.666\nb,0.5,0.502\n"
+    table = read_runs(*write(tmp_path, runs, "run,exam,chat,web\na,1,2,3\nb,4,5,6\n"))
+    np.testing.assert_array_equal(table.amounts, [[0.333, 0.666], [0.5, 0.502]])
+    assert (table.sources, table.targets) == (("web", "code"), ("exam", "chat", "web"))
