@@ -10,7 +10,7 @@ from typing import Any
 from tasks.curriculum.curriculum import Curriculum
 from tasks.effects.tables import Cell, Table, number, raise_problems, read_table, text
 from tasks.interventions.manifest_file import write_manifest
-from tasks.pool.storage import write_lines
+from tasks.pool.lines_file import write_lines
 from tasks.taxonomy.taxonomy import Role
 
 

@@ -66,6 +66,9 @@ def build_curriculum(
         batches = _deal(groups, whole_plan(stage_targets(sizes, offsets, stages, moved), offsets))
         batches = batches[::-1] if schedule is Schedule.REVERSED else batches
         batches = [_in_order(batch, f"{seed}\t{stage}\t") for stage, batch in enumerate(batches)]
+    shown = Counter(identifier for batch in batches for identifier in batch)
+    if shown != Counter({identifier: stages for group in groups for identifier in group}):
+        raise AssertionError(f"the {schedule} curriculum fails its check: examples do not appear {stages} times each")
     return Curriculum(
         schedule=schedule,
         seed=seed,

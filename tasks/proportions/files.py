@@ -1,17 +1,23 @@
-"""Baseline files in, proposals out."""
+"""Baselines, weights and standard errors in, proposals out."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tasks.effects.effect_files import read_matrix
 from tasks.effects.tables import Cell, Table, number, raise_problems, read_table, text
-from tasks.proportions.limits import SUM_TOLERANCE
-from tasks.proportions.proposal import Baseline, Proposal
+from tasks.proportions.limits import SUM_TOLERANCE, Vector
+from tasks.proportions.proposal import Baseline, Coefficients, Proposal
 
 _OPTIONAL = ("available", "minimum", "maximum")
+_COLUMNS = ("category", "baseline_share", "share", "count", "recommended_count")
+_RANGES = ("optimal_low", "optimal_high", "near_low", "near_high")
 
 
 def read_baseline(path: Path, sources: Sequence[str] | None = None) -> Baseline:
@@ -66,8 +72,58 @@ def read_baseline(path: Path, sources: Sequence[str] | None = None) -> Baseline:
     )
 
 
+def read_weights(path: Path) -> dict[str, float]:
+    """Read `category, weight`: how much each measured category counts; the weights sum to 1.
+
+    Raises:
+        InputError: not a readable table with these two columns; else all problems together, with their lines.
+    """
+    table = read_table(path)
+    raise_problems(path, [f"no column {name!r}" for name in ("category", "weight") if name not in table.header])
+    weights: dict[str, float] = {}
+    problems = []
+    for line, cells in table.rows:
+        name, value = text(cells[table.column("category")]), number(cells[table.column("weight")])
+        if not name or name in weights:
+            problems.append(f"line {line}: {f'category {name!r} appears twice' if name else 'blank category'}")
+        if isinstance(value, str):
+            problems.append(f"line {line}: weight of {name!r} {value}")
+        elif not 0 <= value <= 1:
+            problems.append(f"line {line}: weight of {name!r} is {value:g}, expected a share from 0 to 1")
+        else:
+            weights[name] = value
+    total = sum(weights.values())
+    if not problems and abs(total - 1) > SUM_TOLERANCE:
+        problems.append(f"weights sum to {total:.9g}, expected 1 (within {SUM_TOLERANCE:g})")
+    raise_problems(path, problems)
+    return weights
+
+
+def read_standard_errors(path: Path, effects: Coefficients) -> Vector:
+    """[T, S] standard errors of these effects; rows and columns may be in another order.
+
+    A row may be blank throughout (NaN), as the effects' rows of targets that are not identified are.
+
+    Raises:
+        InputError: as `tasks.effects.effect_files.read_matrix`; other labels than the effects'; negative values.
+    """
+    targets, sources, values = read_matrix(path, blank_rows=True)
+    problems = []
+    for kind, found, expected in (("row", targets, effects.targets), ("column", sources, effects.sources)):
+        problems += [f"{kind} {name!r}: missing" for name in expected if name not in found]
+        problems += [f"{kind} {name!r}: not in the effects" for name in found if name not in expected]
+    problems += [
+        f"row {targets[i]!r}, column {sources[j]!r}: {values[i, j]:g}, expected 0 or more"
+        for i, j in np.argwhere(values < 0).tolist()
+    ]
+    raise_problems(path, problems)
+    order = np.ix_([targets.index(name) for name in effects.targets], [sources.index(n) for n in effects.sources])
+    return np.asarray(values[order])
+
+
 def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
     """Plain data for JSON: shares, counts and baseline by category, shadow prices by limit."""
+    names = proposal.categories
     return {
         "status": proposal.status,
         "solver": proposal.solver,
@@ -84,17 +140,35 @@ def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
         "unidentified": list(proposal.unidentified),
         "max_residual": proposal.max_residual,
         "duality_gap": proposal.duality_gap,
+        "unit": proposal.unit,
+        "gain": None if proposal.gain is None else asdict(proposal.gain),
+        "decision": proposal.decision,
+        "reason": proposal.reason,
+        "recommended_counts": dict(zip(names, proposal.recommended_counts, strict=True)),
+        "warnings": list(proposal.warnings),
+        "sensitivity": {
+            r.category: {"optimal": [r.optimal_low, r.optimal_high], "near": [r.near_low, r.near_high]}
+            for r in proposal.sensitivity
+        },
+        "slack": proposal.slack,
+        "robustness": proposal.robustness,
+        "protection": proposal.protection,
+        "curve_gap": proposal.curve_gap,
     }
 
 
 def write_proposal_csv(proposal: Proposal, path: Path) -> None:
-    """Write `category, baseline_share, share, count`, one line per category."""
+    """Write shares, counts, what to train on (the baseline's counts where it is kept), and each share's ranges.
+
+    The ranges' cells are blank where they were not computed.
+    """
+    ranges = [(r.optimal_low, r.optimal_high, r.near_low, r.near_high) for r in proposal.sensitivity]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("category", "baseline_share", "share", "count"))
-        writer.writerows(
-            zip(proposal.categories, proposal.baseline_shares, proposal.shares, proposal.counts, strict=True)
-        )
+        writer.writerow((*_COLUMNS, *_RANGES))
+        columns = (proposal.baseline_shares, proposal.shares, proposal.counts, proposal.recommended_counts)
+        for k, row in enumerate(zip(proposal.categories, *columns, strict=True)):
+            writer.writerow((*row, *(ranges[k] if ranges else ("",) * len(_RANGES))))
 
 
 def _header_problems(table: Table) -> list[str]:

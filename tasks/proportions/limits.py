@@ -1,21 +1,24 @@
-"""A proposal's limits as a list of named linear inequalities, and whether they leave any room."""
+"""A proposal's limits as a list of named linear inequalities on the shares."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.errors import InputError
-from tasks.proportions.proposal import Baseline, Limits
+from tasks.proportions.proposal import Baseline, Coefficients, Limits
 
 SHIFT = "max-shift"
+NO_HARM = "no-harm"
 SUM_TOLERANCE = 1e-6
 FEASIBILITY_TOLERANCE = 1e-9
 Vector = NDArray[np.float64]
+
+_KINDS = (SHIFT, "minimum", "maximum", "box-low", "box-high", "available", NO_HARM)
 
 
 @dataclass(frozen=True)
@@ -23,54 +26,82 @@ class NamedLimit:
     """One inequality on the shares w; all are in units of share.
 
     Attributes:
-        name: "max-shift", or kind and category: "minimum:", "maximum:", "box-low:", "box-high:", "available:".
-        category: index of the category whose share is bounded; None for the total shift ½‖w − α‖₁.
+        name: "max-shift", or kind and category: "minimum:", "maximum:", "box-low:", "box-high:", "available:",
+            "no-harm:".
+        category: index of the category whose share is bounded (None for the total shift ½‖w − α‖₁), or of the
+            coefficients' row whose equivalent share is.
         upper: True for "≤ bound", False for "≥ bound".
         bound: right-hand side.
+        weights: [K] coefficients of all shares, of a no-harm limit; None for the others.
     """
 
     name: str
     category: int | None
     upper: bool
     bound: float
+    weights: Vector | None = field(default=None, compare=False, repr=False)
 
     @property
     def kind(self) -> str:
         """The name without the category."""
         return self.name.partition(":")[0]
 
+    @property
+    def single(self) -> bool:
+        """Whether it bounds one category's share."""
+        return self.category is not None and self.weights is None
 
-def named_limits(baseline: Baseline, limits: Limits) -> tuple[NamedLimit, ...]:
+
+def named_limits(baseline: Baseline, limits: Limits, gamma: Coefficients | None = None) -> tuple[NamedLimit, ...]:
     """Every limit that says something, in a fixed order: total shift, then kind by kind in category order.
 
+    Args:
+        baseline: α and the limits on single categories.
+        limits: total shift, box, repeats, no-harm.
+        gamma: coefficients with the baseline's categories as sources, in its order, without NaN; for no-harm limits.
+
     Raises:
-        InputError: a value that no limit can have; all of them together.
+        InputError: a value that no limit can have; all of them together. No-harm limits without coefficients.
     """
     check_values(baseline, limits)
-    result: list[NamedLimit] = []
+    result: dict[str, list[NamedLimit]] = {kind: [] for kind in _KINDS}
     if limits.max_shift is not None:
-        result.append(NamedLimit(SHIFT, None, True, limits.max_shift))
+        result[SHIFT].append(NamedLimit(SHIFT, None, True, limits.max_shift))
     for k, name in enumerate(baseline.categories):
         alpha, available = baseline.shares[k], baseline.available[k]
         if baseline.minimum[k] > 0:
-            result.append(NamedLimit(f"minimum:{name}", k, False, baseline.minimum[k]))
+            result["minimum"].append(NamedLimit(f"minimum:{name}", k, False, baseline.minimum[k]))
         if baseline.maximum[k] < 1:
-            result.append(NamedLimit(f"maximum:{name}", k, True, baseline.maximum[k]))
+            result["maximum"].append(NamedLimit(f"maximum:{name}", k, True, baseline.maximum[k]))
         if limits.box is not None:
             if (1 - limits.box) * alpha > 0:
-                result.append(NamedLimit(f"box-low:{name}", k, False, (1 - limits.box) * alpha))
-            result.append(NamedLimit(f"box-high:{name}", k, True, (1 + limits.box) * alpha))
+                result["box-low"].append(NamedLimit(f"box-low:{name}", k, False, (1 - limits.box) * alpha))
+            highest = (1 + limits.box) * alpha if alpha > 0 else limits.entry
+            result["box-high"].append(NamedLimit(f"box-high:{name}", k, True, highest))
         if available is not None and available * limits.max_repeats < limits.total:
-            result.append(NamedLimit(f"available:{name}", k, True, available * limits.max_repeats / limits.total))
-    kinds = (SHIFT, "minimum", "maximum", "box-low", "box-high", "available")
-    return tuple(sorted(result, key=lambda limit: kinds.index(limit.kind)))
+            bound = available * limits.max_repeats / limits.total
+            result["available"].append(NamedLimit(f"available:{name}", k, True, bound))
+    if limits.no_harm is not None:
+        result[NO_HARM] = _no_harm(baseline, limits.no_harm, gamma)
+    return tuple(limit for kind in _KINDS for limit in result[kind])
+
+
+def _no_harm(baseline: Baseline, allowed: float, gamma: Coefficients | None) -> list[NamedLimit]:
+    """(Γw)_i ≥ E_i − h·|E_i| with E = Γα: no equivalent amount falls by more than the fraction h."""
+    if gamma is None:
+        raise InputError("no-harm limits need the effect-equivalence coefficients: they bound equivalent amounts")
+    before = gamma.values @ np.array(baseline.shares)
+    return [
+        NamedLimit(f"{NO_HARM}:{name}", i, False, float(amount - allowed * abs(amount)), row)
+        for i, (name, amount, row) in enumerate(zip(gamma.targets, before, gamma.values, strict=True))
+    ]
 
 
 def bounds(limits: Sequence[NamedLimit], size: int) -> tuple[Vector, Vector]:
     """[K] lower and [K] upper bounds of the shares from the limits on single categories (0 and 1 where none)."""
     low, high = np.zeros(size), np.ones(size)
     for limit in limits:
-        if limit.category is not None:
+        if limit.single and limit.category is not None:
             k = limit.category
             if limit.upper:
                 high[k] = min(high[k], limit.bound)
@@ -79,33 +110,23 @@ def bounds(limits: Sequence[NamedLimit], size: int) -> tuple[Vector, Vector]:
     return low, high
 
 
-def smallest_shift(alpha: Vector, low: Vector, high: Vector) -> float:
-    """Smallest ½‖w − α‖₁ over {Σw = 1, low ≤ w ≤ high}; infinity where that set is empty.
-
-    α clipped into the bounds is the nearest point without the sum; what the sum then lacks or exceeds must be
-    moved away from α, because only categories clipped at the bound on the other side could move toward it.
-    """
-    if np.any(low > high + FEASIBILITY_TOLERANCE):
-        return float("inf")
-    if low.sum() > 1 + FEASIBILITY_TOLERANCE or high.sum() < 1 - FEASIBILITY_TOLERANCE:
-        return float("inf")
-    clipped = np.clip(alpha, low, high)
-    return float(np.abs(clipped - alpha).sum() + abs(1 - clipped.sum())) / 2
-
-
-def feasible(alpha: Vector, limits: Sequence[NamedLimit]) -> bool:
-    """Whether any shares that sum to 1 keep all these limits (to 1e-9)."""
-    low, high = bounds(limits, len(alpha))
-    allowed = min((limit.bound for limit in limits if limit.category is None), default=1.0)
-    return smallest_shift(alpha, low, high) <= allowed + FEASIBILITY_TOLERANCE
+def shift_bound(limits: Sequence[NamedLimit]) -> float:
+    """The largest total shift ½‖w − α‖₁ that the limits allow; infinity without such a limit."""
+    return min((limit.bound for limit in limits if limit.category is None), default=float("inf"))
 
 
 def residuals(shares: Vector, alpha: Vector, limits: Sequence[NamedLimit]) -> Vector:
     """[L] by how much `shares` break each limit (share); negative = slack."""
     shift = float(np.abs(shares - alpha).sum()) / 2
-    values = [shift if limit.category is None else float(shares[limit.category]) for limit in limits]
+
+    def value(limit: NamedLimit) -> float:
+        if limit.weights is not None:
+            return float(limit.weights @ shares)
+        return shift if limit.category is None else float(shares[limit.category])
+
     return np.array(
-        [v - limit.bound if limit.upper else limit.bound - v for v, limit in zip(values, limits, strict=True)]
+        [value(limit) - limit.bound if limit.upper else limit.bound - value(limit) for limit in limits],
+        dtype=np.float64,
     )
 
 
@@ -115,15 +136,7 @@ def check_values(baseline: Baseline, limits: Limits) -> None:
     Raises:
         InputError: all bad values together.
     """
-    problems: list[str] = []
-    if limits.total < 1:
-        problems.append(f"total is {limits.total}: expected at least 1 example")
-    if limits.max_shift is not None and not 0 <= limits.max_shift <= 1:
-        problems.append(f"max-shift is {limits.max_shift}: expected a share from 0 to 1 (3 % is 0.03)")
-    if limits.box is not None and not (isfinite(limits.box) and limits.box >= 0):
-        problems.append(f"box is {limits.box}: expected 0 or more (0.5 allows half to one and a half of each share)")
-    if not (isfinite(limits.max_repeats) and limits.max_repeats > 0):
-        problems.append(f"max-repeats is {limits.max_repeats}: expected more than 0")
+    problems = _bad_numbers(limits)
     columns = (baseline.shares, baseline.available, baseline.minimum, baseline.maximum)
     if any(len(column) != len(baseline.categories) for column in columns):
         raise InputError(f"baseline: {len(baseline.categories)} categories, but columns of other lengths")
@@ -147,3 +160,20 @@ def check_values(baseline: Baseline, limits: Limits) -> None:
         )
     if problems:
         raise InputError("; ".join(problems))
+
+
+def _bad_numbers(limits: Limits) -> list[str]:
+    problems: list[str] = []
+    if limits.total < 1:
+        problems.append(f"total is {limits.total}: expected at least 1 example")
+    if limits.max_shift is not None and not 0 <= limits.max_shift <= 1:
+        problems.append(f"max-shift is {limits.max_shift}: expected a share from 0 to 1 (3 % is 0.03)")
+    if limits.box is not None and not (isfinite(limits.box) and limits.box >= 0):
+        problems.append(f"box is {limits.box}: expected 0 or more (0.5 allows half to one and a half of each share)")
+    if not 0 <= limits.entry <= 1:
+        problems.append(f"entry is {limits.entry}: expected a share from 0 to 1")
+    if not (isfinite(limits.max_repeats) and limits.max_repeats > 0):
+        problems.append(f"max-repeats is {limits.max_repeats}: expected more than 0")
+    if limits.no_harm is not None and not (isfinite(limits.no_harm) and limits.no_harm >= 0):
+        problems.append(f"no-harm is {limits.no_harm}: expected a fraction of 0 or more (0.02 allows a loss of 2 %)")
+    return problems

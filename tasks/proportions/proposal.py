@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.interventions.rounding import largest_remainder
+
+EQUIVALENT_SHARE = "equivalent share"
 
 
 @dataclass(frozen=True)
@@ -53,12 +59,43 @@ class Limits:
         max_shift: ρ, upper limit of ½‖w − α‖₁ (share), None = none.
         box: b, relative box (1 − b)α ≤ w ≤ (1 + b)α, None = none.
         max_repeats: how often one available example may be used per epoch.
+        no_harm: h, no target's equivalent amount n_i + Σ_{j≠i} γ_ij n_j may fall by more than this fraction of its
+            size; None = none.
+        entry: largest share of a category that the baseline gives none, where a box is set (which would allow it none).
     """
 
     total: int
     max_shift: float | None = 0.03
     box: float | None = 0.5
     max_repeats: float = 1.0
+    no_harm: float | None = None
+    entry: float = 0.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much the program distrusts the effects, and what it says besides the proportions.
+
+    Attributes:
+        amount: what the whole training set amounts to in the unit that the slopes are per: 1 for slopes per share;
+            None = the total, for slopes per example.
+        robustness: budget of uncertainty, how many sources may be at their worst at once (fractions are allowed);
+            0 = the estimates are taken as they are. Needs the slopes' error draws.
+        deviation: how many standard errors worse than its estimate a source is at its worst.
+        confidence: level of the gain's interval and of the decision.
+        exponent: diminishing returns: c of the targets' concave value, one number or one per target (0 = logarithm);
+            None = linear.
+        sensitivity: whether to compute the shares' ranges; None = up to 200 categories, not with diminishing returns.
+        slack: fraction of the gain that the wider ranges may cost.
+    """
+
+    amount: float | None = None
+    robustness: float = 0.0
+    deviation: float = 1.96
+    confidence: float = 0.95
+    exponent: float | Mapping[str, float] | None = None
+    sensitivity: bool | None = None
+    slack: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -80,6 +117,46 @@ class ShadowPrice:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """What the proportions promise over the baseline, with an interval that holds although they were chosen by it.
+
+    Attributes:
+        value: predicted gain of the shares over the baseline.
+        low: lower end: whatever the program chose, the true gain is above it with this confidence.
+        high: upper end of the two-sided interval at the chosen shares.
+        confidence: of both ends, e.g. 0.95.
+        unit: of value, low and high.
+        draws: error draws behind the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    unit: str
+    draws: int
+
+
+@dataclass(frozen=True)
+class ShareRange:
+    """How far one category's share could lie elsewhere, all others adapting.
+
+    Attributes:
+        category: the category.
+        optimal_low: smallest share among the optimal proportions.
+        optimal_high: largest one.
+        near_low: smallest share without losing more than the slack's fraction of the gain.
+        near_high: largest one.
+    """
+
+    category: str
+    optimal_low: float
+    optimal_high: float
+    near_low: float
+    near_high: float
+
+
+@dataclass(frozen=True)
 class Proposal:
     """The solved proportions with everything needed to distrust them.
 
@@ -91,14 +168,25 @@ class Proposal:
         shares: K shares w, sum 1 to 1e-9.
         counts: K integers, sum exactly `total`, within every limit unless `count_excess` says otherwise.
         total: N.
-        objective: αᵀΓw.
-        baseline_objective: αᵀΓα.
+        objective: αᵀΓw, or Σ slope·amount, or the concave value, at the shares.
+        baseline_objective: the same at the baseline.
         shadow_prices: one per limit that has a nonzero dual.
         binding: names of the limits that hold with equality.
-        unidentified: target categories whose γ row was not identified and entered as "only its own data count".
+        unidentified: target categories whose γ row was not identified: in equivalent amounts they enter as "only its
+            own data count".
         max_residual: largest violation of any limit by `shares`, recomputed after solving (share).
         duality_gap: objective minus the bound that the duals prove, recomputed after solving.
-        count_excess: one sentence per limit that no whole numbers summing to `total` can keep; empty as a rule.
+        count_excess: one sentence per limit that the whole numbers break; empty as a rule.
+        unit: of the objective.
+        gain: predicted gain with its interval; None where the slopes' errors are not known.
+        decision: "keep" = train on the baseline: the gain is not distinguishable from none.
+        reason: for the decision, in words.
+        warnings: what a reader should know before using the shares.
+        sensitivity: one range per category; empty where it was not computed.
+        slack: fraction of the gain that the wider ranges may cost.
+        robustness: budget of uncertainty.
+        protection: what the worst case within that budget takes off the gain, in the objective's unit.
+        curve_gap: diminishing returns: how much higher the optimum may lie than the objective.
     """
 
     status: str
@@ -116,6 +204,21 @@ class Proposal:
     max_residual: float
     duality_gap: float
     count_excess: tuple[str, ...]
+    unit: str = EQUIVALENT_SHARE
+    gain: Gain | None = None
+    decision: Literal["change", "keep"] = "change"
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+    sensitivity: tuple[ShareRange, ...] = ()
+    slack: float = 0.0
+    robustness: float = 0.0
+    protection: float = 0.0
+    curve_gap: float = 0.0
+
+    @property
+    def recommended_counts(self) -> tuple[int, ...]:
+        """K integers to train on: `counts`, or the baseline's where the decision is to keep it."""
+        return self.counts if self.decision == "change" else largest_remainder(self.baseline_shares, self.total)
 
     @property
     def shift(self) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.interventions.rounding import fill_pro_rata
-from tasks.proportions.counts import Counts, baseline_counts, count_bounds
+from tasks.proportions.counts import baseline_counts, count_bounds
+from tasks.proportions.least_breach import Counts
 from tasks.proportions.proposal import Baseline, ControlStep, Limits, Proposal
 
 TRIES = 1000
@@ -24,7 +25,7 @@ def random_step(proposal: Proposal, baseline: Baseline, limits: Limits, seed: in
     Args:
         proposal: solved with this baseline and these limits.
         baseline: the same as the proposal's.
-        limits: the same as the proposal's.
+        limits: the same as the proposal's; no-harm limits are not kept.
         seed: of the direction.
 
     Returns:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from math import floor
 
 from tasks.interventions.rounding import fill_pro_rata
+from tasks.proportions.coefficients import category_gains
 from tasks.proportions.counts import baseline_counts
 from tasks.proportions.limits import check_values
-from tasks.proportions.program import category_gains
 from tasks.proportions.proposal import Baseline, Coefficients, ControlStep, Limits
 
 MOVED_SHARE = 0.03

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,7 +28,10 @@ class Edge:
         delta: what removing the source costs the target, in the effects' unit (> 0).
         q_value: Benjamini–Hochberg q-value of delta.
         asymmetry_p: one-sided p-value that the reverse effect is smaller.
-        stability: share of bootstrap resamples of the seeds in which the edge appears; NaN where seeds are too few.
+        stability: share of bootstrap worlds in which the edge appears; NaN where seeds are too few.
+        pair_out_p: one-sided p-value that the target's own gain is smaller without the source; NaN without pair-out
+            runs of the two.
+        confirmed: whether pair-out runs confirm the edge; None without any.
     """
 
     source: str
@@ -36,6 +40,8 @@ class Edge:
     q_value: float
     asymmetry_p: float
     stability: float
+    pair_out_p: float = math.nan
+    confirmed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Taxonomy:
         roles: (category, role).
         removed_exactly: whether `removed` is proven to be of minimum weight; False where a cyclic part was too large
             to solve exactly and a heuristic chose.
+        unconfirmed: edges taken out, before cycles were broken, because pair-out runs were required to confirm them
+            and did not (confirmed is False) or do not exist (confirmed is None).
     """
 
     categories: tuple[str, ...]
@@ -60,3 +68,4 @@ class Taxonomy:
     levels: tuple[tuple[str, int], ...]
     roles: tuple[tuple[str, Role], ...]
     removed_exactly: bool = True
+    unconfirmed: tuple[Edge, ...] = ()

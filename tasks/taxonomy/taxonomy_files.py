@@ -14,7 +14,7 @@ from tasks.taxonomy.taxonomy import Edge, Role, Taxonomy
 
 
 def write_taxonomy(taxonomy: Taxonomy, path: Path) -> None:
-    """Write everything as JSON; NaN (unknown q-values, stability) becomes null."""
+    """Write everything as JSON; NaN (unknown q-values, stability, pair-out p-values) becomes null."""
     path.write_text(
         json.dumps(taxonomy_to_json(taxonomy), indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )
@@ -28,6 +28,7 @@ def taxonomy_to_json(taxonomy: Taxonomy) -> dict[str, Any]:
         "reduced": [list(arc) for arc in taxonomy.reduced],
         "removed": [_edge_to_json(edge) for edge in taxonomy.removed],
         "removed_exactly": taxonomy.removed_exactly,
+        "unconfirmed": [_edge_to_json(edge) for edge in taxonomy.unconfirmed],
         "levels": dict(taxonomy.levels),
         "roles": {name: role.value for name, role in taxonomy.roles},
     }
@@ -49,6 +50,7 @@ def read_taxonomy(path: Path) -> Taxonomy:
             levels=tuple((name, int(level)) for name, level in data["levels"].items()),
             roles=tuple((name, Role(role)) for name, role in data["roles"].items()),
             removed_exactly=bool(data["removed_exactly"]),
+            unconfirmed=tuple(_edge_from_json(edge) for edge in data["unconfirmed"]),
         )
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error}).") from error
@@ -70,5 +72,7 @@ def _edge_to_json(edge: Edge) -> dict[str, Any]:
 
 
 def _edge_from_json(data: dict[str, Any]) -> Edge:
-    values: dict[str, Any] = {key: math.nan if value is None else value for key, value in data.items()}
+    values: dict[str, Any] = {
+        key: math.nan if value is None and key != "confirmed" else value for key, value in data.items()
+    }
     return Edge(**values)

@@ -42,7 +42,7 @@ sets = st.dictionaries(st.sampled_from("abcdef"), st.tuples(st.integers(0, 25), 
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(sets, st.sampled_from(Schedule), st.integers(1, 5), st.integers(0, 3), st.one_of(st.none(), st.integers(0, 40)))
+@given(sets, st.sampled_from(Schedule), st.integers(1, 8), st.integers(0, 3), st.one_of(st.none(), st.integers(0, 40)))
 def test_build_any_schedule_shows_each_example_equally_often(problem, schedule, stages, seed, tilt):
     stages = 3 if schedule is Schedule.PAPER else stages
     data = examples(**{c: n for c, (n, _) in problem.items()})
@@ -65,7 +65,7 @@ def test_build_any_schedule_shows_each_example_equally_often(problem, schedule, 
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
-@given(sets, st.integers(2, 6), st.integers(0, 30))
+@given(sets, st.integers(2, 8), st.integers(0, 30))
 def test_build_tilted_is_monotone_in_level_and_stage(problem, stages, tilt):
     data = examples(**{c: n for c, (n, _) in problem.items()})
     levels = {c: level for c, (_, level) in problem.items()}
@@ -133,6 +133,18 @@ def test_build_infeasible_tilt_is_reduced_and_reported():
     assert (curriculum.tilt, curriculum.tilt_requested) == (20, 100)
     assert "20 instead of 100" in curriculum.note
     assert [row[2] for row in curriculum.stage_counts] == [0, 20, 40]
+
+
+@pytest.mark.parametrize("stages", range(2, 9))
+def test_build_infeasible_tilt_in_any_number_of_stages_empties_the_first_and_doubles_the_last(stages):
+    data = examples(a=50, b=21, c=8)
+    levels = {"a": 0, "b": 1, "c": 2}
+    curriculum = build_curriculum(data, levels, Schedule.TILTED, 1, stages, tilt=30)
+    assert (curriculum.tilt, curriculum.tilt_requested) == (8, 30)
+    assert "8 instead of 30" in curriculum.note
+    assert curriculum.stage_counts[0] == (58, 21, 0)
+    assert curriculum.stage_counts[-1] == (42, 21, 16)
+    assert Counter(curriculum.manifest.ids) == Counter({i: stages for ids in data.values() for i in ids})
 
 
 @pytest.mark.parametrize("roles", [{"a": MIDDLE, "b": MIDDLE}, {"a": BASE, "b": MIDDLE}, {"a": 0, "b": 0}])

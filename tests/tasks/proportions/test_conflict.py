@@ -9,8 +9,8 @@ import pytest
 from scipy.optimize import linprog
 
 from tasks.errors import EvidenceError
-from tasks.proportions.conflict import InfeasibleLimitsError, minimal_conflict
-from tasks.proportions.limits import feasible, named_limits
+from tasks.proportions.conflict import InfeasibleLimitsError, feasible, minimal_conflict
+from tasks.proportions.limits import named_limits
 from tasks.proportions.program import solve
 from tasks.proportions.proposal import Baseline, Coefficients, Limits
 

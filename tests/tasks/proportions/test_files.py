@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow
@@ -14,9 +15,15 @@ import pytest
 from pyarrow import parquet
 
 from tasks.errors import InputError
-from tasks.proportions.files import proposal_to_json, read_baseline, write_proposal_csv
+from tasks.proportions.files import (
+    proposal_to_json,
+    read_baseline,
+    read_standard_errors,
+    read_weights,
+    write_proposal_csv,
+)
 from tasks.proportions.program import solve
-from tasks.proportions.proposal import Baseline, Coefficients, Limits
+from tasks.proportions.proposal import Baseline, Coefficients, Gain, Limits
 
 
 def write(tmp_path, text):
@@ -123,7 +130,13 @@ def test_write_proposal_csv_reads_back(proposal, tmp_path):
 SCRIPT = """
 import sys, numpy as np
 from pathlib import Path
-from tasks.proportions.files import read_baseline, proposal_to_json
+from tasks.proportions.files import (
+    proposal_to_json,
+    read_baseline,
+    read_standard_errors,
+    read_weights,
+    write_proposal_csv,
+)
 from tasks.proportions.program import solve
 from tasks.proportions.proposal import Coefficients, Limits
 baseline = read_baseline(Path(sys.argv[1]))
@@ -141,3 +154,48 @@ def test_solve_28_categories_from_a_cold_start_takes_under_two_seconds_without_h
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == ["optimal", "[]"]
     assert time.perf_counter() - start < 2
+
+
+def test_proposal_to_json_and_csv_say_what_to_train_on_when_the_baseline_is_kept(proposal, tmp_path):
+    gain = Gain(0.012, -0.01, 0.03, 0.95, "equivalent share", 400)
+    kept = replace(proposal, decision="keep", reason="not distinguishable from none", gain=gain)
+    data = json.loads(json.dumps(proposal_to_json(kept), allow_nan=False))
+    assert data["recommended_counts"] == {"algebra": 500, "poetry": 500}
+    assert data["counts"] == {"algebra": 540, "poetry": 460}
+    assert data["gain"] == {
+        "value": 0.012,
+        "low": -0.01,
+        "high": 0.03,
+        "confidence": 0.95,
+        "unit": "equivalent share",
+        "draws": 400,
+    }
+    assert (data["decision"], data["reason"]) == ("keep", "not distinguishable from none")
+    write_proposal_csv(replace(kept, sensitivity=()), tmp_path / "p.csv")
+    with (tmp_path / "p.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["recommended_count"]) for row in rows] == [500, 500]
+    assert {row["near_low"] for row in rows} == {""}
+
+
+def test_read_weights_and_every_problem_with_its_line(tmp_path):
+    assert read_weights(write(tmp_path, "category,weight\nexam,0.25\nchat,0.75\n")) == {"exam": 0.25, "chat": 0.75}
+    with pytest.raises(InputError) as caught:
+        read_weights(write(tmp_path, "category,weight\nexam,much\nexam,0.5\nexam,0.1\n,2\n"))
+    for part in ("line 2: weight of 'exam' is 'much'", "line 4: category 'exam' appears twice", "line 5: blank"):
+        assert part in str(caught.value)
+    with pytest.raises(InputError, match=r"weights sum to 0\.9, expected 1"):
+        read_weights(write(tmp_path, "category,weight\nexam,0.9\n"))
+    with pytest.raises(InputError, match="no column 'weight'"):
+        read_weights(write(tmp_path, "category,share\nexam,1\n"))
+
+
+def test_read_standard_errors_in_another_order_with_blank_rows(tmp_path):
+    effects = Coefficients(("a", "b"), ("a", "b"), np.array([[1.0, 0.2], [np.nan, np.nan]]))
+    found = read_standard_errors(write(tmp_path, "target,b,a\nb,,\na,0.2,0.1\n"), effects)
+    assert found[0].tolist() == [0.1, 0.2]
+    assert np.isnan(found[1]).all()
+    with pytest.raises(InputError) as caught:
+        read_standard_errors(write(tmp_path, "target,a,c\na,0.1,-1\n"), effects)
+    for part in ("row 'b': missing", "column 'b': missing", "column 'c': not in the effects", "column 'c': -1"):
+        assert part in str(caught.value)

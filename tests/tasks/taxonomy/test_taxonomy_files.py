@@ -11,12 +11,13 @@ from tasks.taxonomy.taxonomy_files import read_taxonomy, write_roles, write_taxo
 
 TAXONOMY = Taxonomy(
     categories=("a", "b", "c"),
-    edges=(Edge("a", "b", 0.1 + 0.2, 0.01, 0.02, 0.9),),
+    edges=(Edge("a", "b", 0.1 + 0.2, 0.01, 0.02, 0.9, 1 / 3, True),),
     reduced=(("a", "b"),),
     removed=(Edge("b", "a", 0.5, 0.03, 0.04, 0.25),),
     levels=(("a", 0), ("b", 1), ("c", 0)),
     roles=(("a", Role.BASE), ("b", Role.DEPENDENT), ("c", Role.MIDDLE)),
     removed_exactly=False,
+    unconfirmed=(Edge("c", "a", 0.5, 0.01, 0.02, 1.0, 0.3, False), Edge("c", "b", 0.5, 0.01, 0.02, 1.0)),
 )
 
 
