@@ -6,18 +6,31 @@ import re
 from collections.abc import Iterable
 
 BASELINE = "baseline"
+UNIFORM = "uniform"
+"""All categories alike, as far as their examples reach."""
 PROPOSAL = "proposal"
 SIGN_RULE = "sign-rule"
 CURRICULUM = "curriculum"
+"""The baseline's examples in the order of the analysis' schedule."""
+TILTED_CURRICULUM = "tilted curriculum"
+STRICT_CURRICULUM = "strict curriculum"
 REVERSED_CURRICULUM = "reversed curriculum"
 SHUFFLED_CURRICULUM = "shuffled curriculum"
-"""The curriculum's exact control: the same examples, equally often, in random order."""
+"""The curricula's exact control: the same examples, equally often, in random order."""
+PROPOSAL_CURRICULUM = "proposal + curriculum"
+"""The proposal's examples in the order of the analysis' schedule."""
+SHUFFLED_PROPOSAL = "shuffled proposal"
+"""Its exact control: the proposal's examples, equally often, in random order."""
 RANDOM_STEP = "random step"
 """As a control: all arms "random step 1", "random step 2", … taken together."""
+
+CURRICULA = (CURRICULUM, TILTED_CURRICULUM, STRICT_CURRICULUM, REVERSED_CURRICULUM)
+"""Arms that order the baseline's examples."""
 
 Comparison = tuple[str, str]
 """(arm, control)."""
 
+_CONTROLS = {BASELINE, SHUFFLED_CURRICULUM, SHUFFLED_PROPOSAL}
 _NUMBERED = re.compile(rf"{RANDOM_STEP}( \d+)?")
 
 
@@ -29,16 +42,16 @@ def is_random_step(arm: str) -> bool:
 def default_comparisons(arms: Iterable[str]) -> tuple[Comparison, ...]:
     """Judge every arm but the pure controls against the baseline, and each kind of arm against its control.
 
-    Proposal and sign rule also face the random steps; curricula also face the shuffled order of the same examples.
+    Proposal and sign rule also face the random steps; curricula the shuffled order of the same examples; the proposal
+    in the curriculum's order the proposal itself and the shuffled order of the proposal's examples.
 
     Args:
         arms: arm names that ran, the baseline among them; repetitions are fine.
     """
     names = tuple(dict.fromkeys(arms))
-    judged = [a for a in names if a not in {BASELINE, SHUFFLED_CURRICULUM} and not is_random_step(a)]
-    comparisons = [(arm, BASELINE) for arm in judged if BASELINE in names]
-    if any(is_random_step(arm) for arm in names):
-        comparisons += [(arm, RANDOM_STEP) for arm in (PROPOSAL, SIGN_RULE) if arm in names]
-    if SHUFFLED_CURRICULUM in names:
-        comparisons += [(arm, SHUFFLED_CURRICULUM) for arm in (CURRICULUM, REVERSED_CURRICULUM) if arm in names]
-    return tuple(comparisons)
+    wanted = [(a, BASELINE) for a in names if a not in _CONTROLS and not is_random_step(a)]
+    wanted += [(a, RANDOM_STEP) for a in (PROPOSAL, SIGN_RULE)]
+    wanted += [(a, SHUFFLED_CURRICULUM) for a in CURRICULA]
+    wanted += [(PROPOSAL_CURRICULUM, control) for control in (PROPOSAL, SHUFFLED_PROPOSAL)]
+    there = {*names, *([RANDOM_STEP] if any(is_random_step(a) for a in names) else [])}
+    return tuple((arm, control) for arm, control in wanted if arm in there and control in there)

@@ -15,6 +15,21 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
+class Prediction:
+    """A gain over the baseline, as it was predicted before the validation.
+
+    Attributes:
+        value: positive = better, in the performance's unit.
+        low: lower end of its interval; None where the prediction came without.
+        high: upper end, likewise.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Verdict:
     """One arm against its control on fresh seeds and fresh held-out data.
 
@@ -23,7 +38,7 @@ class Verdict:
     Attributes:
         arm: the arm judged.
         control: what it is judged against.
-        seeds: paired seeds.
+        seeds: paired seeds: how often each was retrained.
         unit: the performance's unit.
         difference: mean paired difference, in `unit`.
         low: lower end of its interval.
@@ -31,10 +46,14 @@ class Verdict:
         confidence: the interval's level.
         p_value: two-sided, before correction.
         p_adjusted: after Holm's correction over all verdicts of the experiment.
-        predicted: the gain the effects predicted (same unit), None where nothing was predicted.
+        predicted: the gain that was predicted (same unit), None where nothing was predicted.
         outcome: the verdict at 1 − confidence after correction.
-        text: the verdict in one plain sentence.
+        text: the verdict in plain sentences.
         by_category: (category, mean paired difference) pairs.
+        predicted_low: lower end of the prediction's interval, None where there is none.
+        predicted_high: upper end, likewise.
+        detectable: smallest true difference, in `unit`, that this comparison finds 4 times in 5 after the correction;
+            None where it was not computed.
     """
 
     arm: str
@@ -51,3 +70,6 @@ class Verdict:
     outcome: Outcome
     text: str
     by_category: tuple[tuple[str, float], ...]
+    predicted_low: float | None = None
+    predicted_high: float | None = None
+    detectable: float | None = None
