@@ -1,14 +1,18 @@
-"""Instructions as tokens: the chat template's text, with labels on the answer and its end token only."""
+"""Instructions as tokens: the chat template's text, with loss on the last answer and its end token, or on all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import InputError
+from tasks.finetune.recipe import Masking
 from tasks.pool.instruction import Instruction, Message
+
+Span = tuple[int, int]
+"""(first token, token after the last)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +22,24 @@ class EncodedInstruction:
     Attributes:
         id: the instruction's id.
         tokens: prompt, then answer, then the end token.
-        prompt_length: tokens that carry no loss; the rest, end token included, does.
+        prompt_length: tokens before the last answer; that answer and its end token always carry loss.
+        earlier: earlier answers that carry loss too, end tokens included, in order; none with masking "last-answer".
     """
 
     id: str
     tokens: tuple[int, ...]
     prompt_length: int
+    earlier: tuple[Span, ...] = ()
 
     @property
     def answer_length(self) -> int:
-        """Tokens that carry loss: the answer's and the end token."""
+        """Tokens of the last answer and its end token: what benchmarks score."""
         return len(self.tokens) - self.prompt_length
+
+    @property
+    def trained(self) -> tuple[Span, ...]:
+        """Every stretch of tokens that carries loss, in order."""
+        return (*self.earlier, (self.prompt_length, len(self.tokens)))
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -38,7 +49,9 @@ def load_tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 
-def encode(tokenizer: Any, instructions: Iterable[Instruction], max_length: int | None) -> list[EncodedInstruction]:
+def encode(
+    tokenizer: Any, instructions: Iterable[Instruction], max_length: int | None, masking: Masking = "last-answer"
+) -> list[EncodedInstruction]:
     """Encode instructions in order.
 
     The prompt is every message before the last, rendered by the chat template with the opening of an answer; its
@@ -49,10 +62,11 @@ def encode(tokenizer: Any, instructions: Iterable[Instruction], max_length: int 
         tokenizer: of the base checkpoint; has a chat template and an end token.
         instructions: what to encode.
         max_length: most tokens per example, prompt and answer together; None for any length.
+        masking: "all-answers" puts loss on the answers of earlier turns too; the tokens are the same.
 
     Raises:
         InputError: an example is longer than `max_length`, holds the end token's text inside its answer, or holds a
-            character that the tokenizer does not know; names its id.
+            character that the tokenizer does not know; or an earlier answer cannot be told apart; names its id.
     """
     rows = list(instructions)
     if not rows:
@@ -61,10 +75,37 @@ def encode(tokenizer: Any, instructions: Iterable[Instruction], max_length: int 
     wholes = [_render(tokenizer, i.messages, opening=False) for i in rows]
     prompt_ids = tokenizer(prompts, add_special_tokens=False)["input_ids"]
     whole_ids = tokenizer(wholes, add_special_tokens=False)["input_ids"]
-    return [
+    encoded = [
         _encode_one(tokenizer, row, (prompts[k], prompt_ids[k]), (wholes[k], whole_ids[k]), max_length)
         for k, row in enumerate(rows)
     ]
+    if masking == "last-answer":
+        return encoded
+    return [replace(one, earlier=_earlier(tokenizer, row, one)) for row, one in zip(rows, encoded, strict=True)]
+
+
+def _earlier(tokenizer: Any, row: Instruction, encoded: EncodedInstruction) -> tuple[Span, ...]:
+    """Where the answers before the last one lie."""
+    places = [k for k, (role, _) in enumerate(row.messages[:-1]) if role == "assistant"]
+    return tuple(_span(tokenizer, row, k, encoded.tokens) for k in places)
+
+
+def _span(tokenizer: Any, row: Instruction, place: int, tokens: tuple[int, ...]) -> Span:
+    before, until = (
+        tuple(tokenizer(_render(tokenizer, row.messages[:end], opening), add_special_tokens=False)["input_ids"])
+        for end, opening in ((place, True), (place + 1, False))
+    )
+    start = len(before)
+    stop = len(until)
+    if tokenizer.eos_token_id in until[start:]:
+        stop = start + len(_until_end(tokenizer.eos_token_id, until[start:], row.id))
+    if until[:start] != before or tokens[:stop] != until[:stop]:
+        raise InputError(
+            f"instruction {row.id}: the chat template or the tokenizer writes message {place + 1} differently where "
+            "more turns follow, so its loss would be on other tokens than the answer's; set recipe.masking to "
+            "last-answer, or use a model whose template keeps earlier turns unchanged"
+        )
+    return start, stop
 
 
 def _render(tokenizer: Any, messages: Sequence[Message], opening: bool) -> str:

@@ -34,6 +34,9 @@ class RunSpec:
         threads: CPU threads per worker; 0 leaves torch's default.
         deepspeed: DeepSpeed's own configuration (infra/deepspeed/zero<stage>.json), carried here so that the
             specification is complete alone; used only where the engine is deepspeed.
+        benchmarks: measures beside held-out loss and exact match (`tasks.benchmarks.measures.Benchmarks` as plain
+            data, its engine resolved); None: no others.
+        gpu_share: of a GPU's memory that the run may take for generating answers, 0…1.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -51,6 +54,8 @@ class RunSpec:
     workers: int = 1
     threads: int = 0
     deepspeed: dict[str, Any] | None = None
+    benchmarks: dict[str, Any] | None = None
+    gpu_share: float = 1.0
 
 
 @dataclass(frozen=True)

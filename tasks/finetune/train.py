@@ -18,6 +18,7 @@ from tasks.finetune.encoding import EncodedInstruction, encode, load_tokenizer
 from tasks.finetune.engine import deepspeed_config, deepspeed_process, quiet_process, resolve_engine, training_arguments
 from tasks.finetune.ledger import Ledger, OnStep
 from tasks.finetune.order import BatchPlan
+from tasks.finetune.packing import require_separate_rows
 from tasks.finetune.recipe import Engine, Lora, Recipe
 from tasks.finetune.spec import RunSpec, TrainingRecord
 from tasks.finetune.spec_file import RECORD_NAME, read_record, write_record
@@ -160,6 +161,8 @@ def _build(job: Job, out: Path, on_step: OnStep | None) -> tuple[Any, list[Encod
     model = AutoModelForCausalLM.from_pretrained(
         str(job.base_model), dtype="float32", use_safetensors=True, local_files_only=True, trust_remote_code=False
     )
+    if job.recipe.packing == "padding-free":
+        require_separate_rows(model)
     trainer = trainer_class()(
         plan=plan,
         ledger=ledger,
@@ -168,7 +171,7 @@ def _build(job: Job, out: Path, on_step: OnStep | None) -> tuple[Any, list[Encod
         # TRL asks for a data set; the real one is the plan and the collator, in memory, without a cache on disk.
         train_dataset=Dataset.from_dict({"position": list(range(len(examples)))}),
         processing_class=tokenizer,
-        data_collator=Collator(examples, plan.piece, _pad_id(tokenizer)),
+        data_collator=Collator(examples, plan.piece, _pad_id(tokenizer), job.recipe.packing),
         peft_config=_lora(job.recipe),
         callbacks=[step_callback_class()(ledger)],
     )
@@ -178,7 +181,8 @@ def _build(job: Job, out: Path, on_step: OnStep | None) -> tuple[Any, list[Encod
 
 def _encode_manifest(tokenizer: Any, job: Job) -> list[EncodedInstruction]:
     distinct = list(dict.fromkeys(job.manifest.ids))
-    encoded = encode(tokenizer, (job.instructions[i] for i in distinct), job.recipe.max_length)
+    rows = (job.instructions[i] for i in distinct)
+    encoded = encode(tokenizer, rows, job.recipe.max_length, job.recipe.masking)
     by_id = {row.id: row for row in encoded}
     return [by_id[i] for i in job.manifest.ids]
 

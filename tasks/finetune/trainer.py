@@ -11,42 +11,61 @@ from tasks.finetune.checkpoints import mark_complete
 from tasks.finetune.encoding import EncodedInstruction
 from tasks.finetune.ledger import Ledger
 from tasks.finetune.order import BatchPlan
+from tasks.finetune.recipe import Packing
 
 _IGNORED = -100
 
 
 class Collator:
-    """Turns manifest positions into a padded batch; a worker without an example gets one row without labels."""
+    """Turns manifest positions into a batch; a worker without an example gets one row without labels."""
 
-    def __init__(self, examples: Sequence[EncodedInstruction], piece: int, pad_id: int) -> None:
+    def __init__(
+        self, examples: Sequence[EncodedInstruction], piece: int, pad_id: int, packing: Packing = "none"
+    ) -> None:
         self.examples = examples
         self.piece = piece
         self.pad_id = pad_id
+        self.packing = packing
 
     def __call__(self, positions: Sequence[int]) -> dict[str, Any]:
-        """Tensors input_ids, attention_mask, labels [row, token] and positions [piece], the last filled with -1.
+        """A label is the token itself where it carries loss, -100 elsewhere.
 
-        A label is the token itself on the answer and its end token, -100 elsewhere.
+        Without packing: input_ids, attention_mask and labels [row, token], padded to the longest row. Padding-free:
+        input_ids, labels and position_ids [1, token], one row after the other, each row's positions from 0; that there
+        is no mask tells the model to keep the rows apart. Both: positions [piece], the last filled with -1.
         """
         import torch
 
         rows = [self.examples[p] for p in positions if p >= 0] or [self.examples[0]]
         masked = not any(p >= 0 for p in positions)
+        labels = [_labels(row, masked) for row in rows]
+        padded = torch.tensor([*positions, *[-1] * (self.piece - len(positions))])
+        if self.packing == "padding-free":
+            return {
+                "input_ids": torch.tensor([[token for row in rows for token in row.tokens]]),
+                "position_ids": torch.tensor([[place for row in rows for place in range(len(row.tokens))]]),
+                "labels": torch.tensor([[label for one in labels for label in one]]),
+                "positions": padded,
+            }
         width = max(len(row.tokens) for row in rows)
-        tokens, labels, attention = [], [], []
-        for row in rows:
-            padding = width - len(row.tokens)
-            start = len(row.tokens) if masked else row.prompt_length
-            tokens.append([*row.tokens, *[self.pad_id] * padding])
-            labels.append([*[_IGNORED] * start, *row.tokens[start:], *[_IGNORED] * padding])
-            attention.append([1] * len(row.tokens) + [0] * padding)
-        padded = [*positions, *[-1] * (self.piece - len(positions))]
+        gaps = [width - len(row.tokens) for row in rows]
         return {
-            "input_ids": torch.tensor(tokens),
-            "attention_mask": torch.tensor(attention),
-            "labels": torch.tensor(labels),
-            "positions": torch.tensor(padded),
+            "input_ids": torch.tensor(
+                [[*row.tokens, *[self.pad_id] * gap] for row, gap in zip(rows, gaps, strict=True)]
+            ),
+            "attention_mask": torch.tensor(
+                [[1] * len(row.tokens) + [0] * gap for row, gap in zip(rows, gaps, strict=True)]
+            ),
+            "labels": torch.tensor([[*one, *[_IGNORED] * gap] for one, gap in zip(labels, gaps, strict=True)]),
+            "positions": padded,
         }
+
+
+def _labels(row: EncodedInstruction, masked: bool) -> list[int]:
+    labels = [_IGNORED] * len(row.tokens)
+    for start, stop in () if masked else row.trained:
+        labels[start:stop] = row.tokens[start:stop]
+    return labels
 
 
 @functools.cache

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from tasks.forms import Form
 
 RowFormat = Literal["auto", "chat", "alpaca", "sharegpt"]
 """How a row holds its conversation; "auto" looks at each row's fields."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+DatasetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""The name that data sets land under; safe as a folder's name and in an address."""
 
 
-class SkillWorldSource(_Frozen):
+class SkillWorldSource(Form):
     """The built-in generator of instructions whose dependencies are known by construction."""
 
     kind: Literal["skillworld"] = Field("skillworld", description="The built-in SkillWorld generator.")
-    seed: int = Field(0, ge=0, description="Which world: decides its skills' details and its examples.")
-    size_factor: float = Field(1.0, gt=0, description="Multiplies the number of examples of every category.")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Which world: decides its skills' details and its examples.")
+    size_factor: float = Field(1.0, gt=0, le=1000, description="Multiplies the number of examples of every category.")
 
 
-class RowSource(_Frozen):
+class RowSource(Form):
     """How rows become instructions, whatever they are read from."""
 
     format: RowFormat = Field(
@@ -67,5 +69,12 @@ class HubSource(RowSource):
     )
 
 
-PoolSource = Annotated[SkillWorldSource | FilesSource | HubSource, Field(discriminator="kind")]
+class LandedSource(Form):
+    """All data sets that have landed under one name, in the order in which they landed."""
+
+    kind: Literal["landed"] = Field("landed", description="Data sets taken in with `beyond-iid land`.")
+    dataset: DatasetName = Field(description="The name they landed under; letters, digits, '.', '_', '-'.")
+
+
+PoolSource = Annotated[SkillWorldSource | FilesSource | HubSource | LandedSource, Field(discriminator="kind")]
 """Any source of a pool; `kind` says which."""

@@ -61,8 +61,13 @@ def fields_used(source: RowSource) -> frozenset[str]:
     return frozenset(content | {*_OPTIONAL_FIELDS, source.category_field, source.id_field, source.source_field})
 
 
-def missing_fields(found: Set[str], source: RowSource) -> str | None:
+def missing_fields(found: Set[str], source: RowSource, category: bool = True) -> str | None:
     """What a whole file lacks if its rows hold only the fields `found`; None if nothing.
+
+    Args:
+        found: the rows' fields.
+        source: how rows are read.
+        category: whether they need a category.
 
     Returns:
         One sentence with what was expected, what was found and the fix.
@@ -81,7 +86,7 @@ def missing_fields(found: Set[str], source: RowSource) -> str | None:
                 f'no row has the field "{lacking[0]}" that the format {source.format} needs; fields found: {listed}. '
                 'Set format to what the rows hold, or to "auto".'
             )
-    if source.category_field not in found:
+    if category and source.category_field not in found:
         return (
             f'no row has the field "{source.category_field}" for the category; fields found: {listed}. '
             "Set category_field to the field that holds the category."

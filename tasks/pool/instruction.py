@@ -10,6 +10,9 @@ from functools import cached_property
 
 from tasks.fingerprint import canonical_json
 
+UNTAGGED = "untagged"
+"""The category of an instruction before it is tagged; no tagger looks at it."""
+
 Message = tuple[str, str]
 """(role, content); role is "system", "user" or "assistant"."""
 

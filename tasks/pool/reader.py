@@ -11,15 +11,17 @@ from pathlib import Path
 from tasks.errors import InputError
 from tasks.pool.config import FilesSource, HubSource
 from tasks.pool.formats import RowError, to_instruction
-from tasks.pool.instruction import Instruction, Pool, RejectedRow
+from tasks.pool.instruction import UNTAGGED, Instruction, Pool, RejectedRow
+from tasks.pool.lines_file import write_lines
 from tasks.pool.rows import RawRow, iter_rows
-from tasks.pool.storage import write_lines
 
 PROGRESS_ROWS = 1000
 """Rows between two calls of the progress callback."""
 
 
-def read_pool(source: FilesSource | HubSource, progress: Callable[[int], None] | None = None) -> Pool:
+def read_pool(
+    source: FilesSource | HubSource, progress: Callable[[int], None] | None = None, untagged: bool = False
+) -> Pool:
     """Read every row of a source into a pool.
 
     A row that cannot be used is in the pool's `rejected`, with its file, line and reason, in reading order. Of rows
@@ -28,14 +30,15 @@ def read_pool(source: FilesSource | HubSource, progress: Callable[[int], None] |
     Args:
         source: what to read.
         progress: called with the number of rows read so far, every `PROGRESS_ROWS` rows and at the end.
+        untagged: a row without a category is kept, with the category `UNTAGGED`.
 
     Raises:
         InputError: a file cannot be read as a whole (see `tasks.pool.rows.iter_rows`), no row can be used, or a
             selected category is nowhere.
     """
-    intake = _Intake(source)
+    intake = _Intake(source, untagged)
     count = 0
-    for count, row in enumerate(iter_rows(source), start=1):
+    for count, row in enumerate(iter_rows(source, categories=not untagged), start=1):
         intake.take(row)
         if progress is not None and count % PROGRESS_ROWS == 0:
             progress(count)
@@ -48,7 +51,7 @@ def write_rejects(rejected: Iterable[RejectedRow], path: Path) -> None:
     """Write rejected rows atomically as JSON lines: file, line, reason.
 
     Raises:
-        OSError: see `tasks.pool.storage.write_lines`.
+        OSError: see `tasks.pool.lines_file.write_lines`.
     """
     write_lines(
         path,
@@ -59,8 +62,9 @@ def write_rejects(rejected: Iterable[RejectedRow], path: Path) -> None:
 class _Intake:
     """Collects instructions and rejected rows; each carries its position, so that reading order can be restored."""
 
-    def __init__(self, source: FilesSource | HubSource) -> None:
+    def __init__(self, source: FilesSource | HubSource, untagged: bool) -> None:
         self._source = source
+        self._untagged = untagged
         self._selected = None if source.categories is None else frozenset(source.categories)
         self._kept: dict[str, list[tuple[int, int, Instruction, RawRow]]] = {}
         self._rejected: list[tuple[int, RejectedRow]] = []
@@ -104,7 +108,10 @@ class _Intake:
     def _accept(self, row: RawRow) -> tuple[Instruction, bytes]:
         if row.value is None:
             raise RowError(row.problem)
-        instruction = to_instruction(row.value, self._source)
+        value, field = row.value, self._source.category_field
+        if self._untagged and value.get(field) in (None, ""):
+            value = {**value, field: UNTAGGED}
+        instruction = to_instruction(value, self._source)
         self._found[instruction.category] += 1
         if self._selected is not None and instruction.category not in self._selected:
             raise RowError(f'not selected: category "{instruction.category}"')

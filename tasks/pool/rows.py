@@ -41,21 +41,46 @@ class RawRow:
     problem: str = ""
 
 
-def iter_rows(source: FilesSource | HubSource) -> Iterator[RawRow]:
+def iter_rows(source: FilesSource | HubSource, also: tuple[str, ...] = (), categories: bool = True) -> Iterator[RawRow]:
     """Stream the rows of every file of a source, in order.
 
     Empty lines of JSON lines are no rows. A broken line comes out as a `RawRow` with a problem.
+
+    Args:
+        source: what to read.
+        also: further fields that the rows should bring, where they have them.
+        categories: whether the field for the category has to be there.
 
     Raises:
         InputError: a file is missing, cannot be read, is not what its name says, or none of its rows has a field
             that the source needs. The last is known only after its last row.
     """
     if isinstance(source, HubSource):
-        yield from _checked(_hub_rows(source), source.dataset, source)
+        yield from _checked(_hub_rows(source), source.dataset, source, categories)
         return
     for path in expand_paths(source.paths):
-        rows = _parquet_rows(path, source) if path.suffix == ".parquet" else _json_rows(path)
-        yield from _checked(rows, str(path), source)
+        rows = _parquet_rows(path, source, also, categories) if path.suffix == ".parquet" else json_rows(path)
+        yield from _checked(rows, str(path), source, categories)
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a file without reading them as such; empty lines of JSON lines count too.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return int(pq.read_metadata(path).num_rows)
+        with cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb") as stream:
+            lines, last = 0, b"\n"
+            while block := stream.read(1 << 20):
+                lines, last = lines + block.count(b"\n"), block[-1:]
+        return lines + (last != b"\n")
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}). Write or copy the file again.") from error
 
 
 def expand_paths(patterns: tuple[str, ...]) -> tuple[Path, ...]:
@@ -89,7 +114,7 @@ def _matches(pattern: Path) -> list[Path]:
         raise InputError(f"{pattern}: {error}. Correct the pattern in paths.") from error
 
 
-def _checked(rows: Iterator[RawRow], name: str, source: FilesSource | HubSource) -> Iterator[RawRow]:
+def _checked(rows: Iterator[RawRow], name: str, source: FilesSource | HubSource, categories: bool) -> Iterator[RawRow]:
     fields: set[str] = set()
     first_problem: RawRow | None = None
     objects = 0
@@ -101,7 +126,7 @@ def _checked(rows: Iterator[RawRow], name: str, source: FilesSource | HubSource)
             fields.update(row.value)
         yield row
     if objects:
-        lacking = missing_fields(fields, source)
+        lacking = missing_fields(fields, source, categories)
         if lacking:
             raise InputError(f"{name}: {lacking}")
     elif first_problem is not None:
@@ -111,7 +136,12 @@ def _checked(rows: Iterator[RawRow], name: str, source: FilesSource | HubSource)
         )
 
 
-def _json_rows(path: Path) -> Iterator[RawRow]:
+def json_rows(path: Path) -> Iterator[RawRow]:
+    """Stream one file of JSON lines (also .gz), whatever fields its rows have; a broken line has its problem.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or is not what its name says.
+    """
     zipped = path.suffix == ".gz"
     if (path.with_suffix("").suffix if zipped else path.suffix) not in _JSON_SUFFIXES:
         raise InputError(f"{path}: unknown kind of file; {_EXPECTED}. Rename or convert it.")
@@ -128,7 +158,8 @@ def _json_rows(path: Path) -> Iterator[RawRow]:
             "Copy or download it again."
         ) from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read after line {number} ({error.strerror or error})") from error
+        where = f" after line {number}" if number else ""
+        raise InputError(f"{path}: cannot be read{where} ({error.strerror or error}). Correct the path.") from error
 
 
 def _check_head(path: Path, zipped: bool) -> None:
@@ -166,17 +197,17 @@ def _json_row(name: str, number: int, line: bytes) -> RawRow:
     return RawRow(name, number, value)
 
 
-def _parquet_rows(path: Path, source: FilesSource) -> Iterator[RawRow]:
+def _parquet_rows(path: Path, source: FilesSource, also: tuple[str, ...], categories: bool) -> Iterator[RawRow]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
     try:
         with pq.ParquetFile(path) as file:
-            lacking = missing_fields(set(file.schema_arrow.names), source)
+            lacking = missing_fields(set(file.schema_arrow.names), source, categories)
             if lacking:
                 raise InputError(f"{path}: {lacking}")
-            used = fields_used(source)
+            used = fields_used(source).union(also)
             columns = [column for column in file.schema_arrow.names if column in used]
             for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=columns):
                 for number, value in enumerate(batch.to_pylist(), start=number + 1):  # noqa: B020

@@ -1,43 +1,17 @@
-"""Instructions as canonical JSON lines, the form that workers read; and writing any lines all at once or not at all."""
+"""Instructions as canonical JSON lines, the form that workers read."""
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import InputError
 from tasks.pool.instruction import Instruction, Message
+from tasks.pool.lines_file import write_lines
 
 _ROLES = ("system", "user", "assistant")
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write lines (UTF-8, each ended by a line feed) so that `path` holds either all of them or what it held before.
-
-    Missing parent folders are made. The file is on the disk when this returns.
-
-    Raises:
-        OSError: the folder cannot be written to, or the disk is full; the temporary file is gone then.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(f"{line}\n" for line in lines)
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes the file private; workers may run as another user.
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
 
 
 def write_instructions(path: Path, instructions: Iterable[Instruction]) -> None:
@@ -48,7 +22,7 @@ def write_instructions(path: Path, instructions: Iterable[Instruction]) -> None:
     Raises:
         OSError: see `write_lines`.
     """
-    write_lines(path, (_to_json(instruction) for instruction in instructions))
+    write_lines(path, (instruction_json(instruction) for instruction in instructions))
 
 
 def read_instructions(path: Path) -> tuple[Instruction, ...]:
@@ -83,7 +57,8 @@ def read_instructions(path: Path) -> tuple[Instruction, ...]:
     return tuple(instructions)
 
 
-def _to_json(instruction: Instruction) -> str:
+def instruction_json(instruction: Instruction) -> str:
+    """The line of an instruction, without line feed."""
     row = {
         "id": instruction.id,
         "category": instruction.category,
@@ -101,17 +76,3 @@ def _from_json(row: Any) -> Instruction:
     if not messages or messages[-1][0] != "assistant" or any(role not in _ROLES for role, _ in messages):
         raise ValueError(f"roles must be {', '.join(_ROLES)}, the assistant last")
     return Instruction(texts[0], tuple(messages), texts[1], texts[2])
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename in the folder survive a power cut, where the system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError:
-        pass
-    finally:
-        os.close(descriptor)

@@ -36,6 +36,47 @@ def test_encode_several_turns_masks_all_but_the_last_answer() -> None:
     assert row.tokens[row.prompt_length :] == (B, END)
 
 
+def test_encode_all_answers_puts_loss_on_each_answer_with_its_end_token() -> None:
+    turns = (("system", "a"), ("user", "b"), ("assistant", "a"), ("user", "a"), ("assistant", "b"))
+    last, every = (
+        encode(character_tokenizer(ALPHABET), [instruction(*turns)], 64, masking)[0]
+        for masking in ("last-answer", "all-answers")
+    )
+    assert every.tokens == last.tokens
+    assert (every.prompt_length, every.answer_length) == (last.prompt_length, last.answer_length)
+    labels = Collator([every], piece=1, pad_id=PAD)([0])["labels"].tolist()
+    no = -100
+    assert labels == [[no, no, no, no, no, A, END, no, no, no, B, END]]
+
+
+def test_encode_all_answers_of_a_template_without_end_token_between_turns_takes_what_it_writes() -> None:
+    tokenizer = character_tokenizer(ALPHABET)
+    tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    turns = (("user", "b"), ("assistant", "ab"), ("user", "a"), ("assistant", "b"))
+    (row,) = encode(tokenizer, [instruction(*turns)], None, "all-answers")
+    assert row.tokens == (USER, B, ASSISTANT, A, B, USER, A, ASSISTANT, B, END)
+    assert row.trained == ((3, 5), (8, 10))
+
+
+def test_encode_all_answers_refuses_a_template_that_rewrites_earlier_answers() -> None:
+    tokenizer = character_tokenizer(ALPHABET)
+    # As templates do that drop the reasoning of earlier turns; the last answer alone can still be told apart.
+    tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m['role'] }}>{% if m['role'] == 'assistant' and not loop.last %}:"
+        "{% else %}{{ m['content'] }}{% endif %}{% if m['role'] == 'assistant' %}<end>{% endif %}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    turns = (("user", "b"), ("assistant", "ab"), ("user", "a"), ("assistant", "b"))
+    # The prompt alone ends with its user's turn, so the earlier answer is written the same way with and without the
+    # last one.
+    assert encode(tokenizer, [instruction(*turns)], None)[0].answer_length == 2
+    with pytest.raises(InputError, match=r"row-1: .* message 2 differently .* recipe\.masking to last-answer"):
+        encode(tokenizer, [instruction(*turns)], None, "all-answers")
+
+
 def test_encode_empty_answer_leaves_the_end_token() -> None:
     (row,) = encode(character_tokenizer(ALPHABET), [instruction(("user", "a"), ("assistant", ""))], 64)
     assert row.tokens[row.prompt_length :] == (END,)
@@ -96,3 +137,13 @@ def test_collator_without_examples_gives_a_row_without_labels() -> None:
     batch = Collator(encoded, piece=2, pad_id=PAD)([-1])
     assert batch["labels"].tolist() == [[-100] * 5]
     assert batch["positions"].tolist() == [-1, -1]
+
+
+def test_collator_padding_free_puts_rows_one_after_the_other_with_positions_from_zero() -> None:
+    rows = [instruction(("user", "aaa"), ("assistant", "ab")), instruction(("user", "a"), ("assistant", "b"))]
+    batch = Collator(encode(character_tokenizer(ALPHABET), rows, 64), 3, PAD, "padding-free")([1, 0])
+    assert batch["input_ids"].tolist() == [[USER, A, ASSISTANT, B, END, USER, A, A, A, ASSISTANT, A, B, END]]
+    assert batch["position_ids"].tolist() == [[0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5, 6, 7]]
+    assert batch["labels"].tolist() == [[-100, -100, -100, B, END, *[-100] * 5, A, B, END]]
+    assert batch["positions"].tolist() == [1, 0, -1]
+    assert "attention_mask" not in batch

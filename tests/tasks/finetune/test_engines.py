@@ -48,6 +48,15 @@ def test_deepspeed_losses_and_weights_equal_torch(
     }
 
 
+def test_deepspeed_padding_free_equals_torch_with_padding(make_spec: Callable[..., RunSpec], tmp_path: Path) -> None:
+    config = json.loads((CONFIGS / "zero1.json").read_text())
+    padded = finetune(make_spec(micro_batch_size=5), tmp_path / "torch")
+    packed = make_spec(micro_batch_size=5, packing="padding-free", engine=Engine.DEEPSPEED, deepspeed=config)
+    run = finetune(packed, tmp_path / "ds")
+    assert (run.engine, run.seen_sha256) == ("deepspeed", padded.seen_sha256)
+    assert [loss for _, loss in run.losses] == pytest.approx([loss for _, loss in padded.losses], abs=LOSS_TOLERANCE)
+
+
 def test_torch_run_after_a_deepspeed_run_in_one_process_is_torch_again(
     make_spec: Callable[..., RunSpec], tmp_path: Path
 ) -> None:

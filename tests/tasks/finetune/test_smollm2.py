@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from tasks.finetune.spec import RunSpec
 from tasks.finetune.train import finetune
 from tasks.interventions.manifest import Manifest
 from tasks.interventions.manifest_file import write_manifest
+from tasks.pool.config import FilesSource
 from tasks.pool.instruction import Instruction
+from tasks.pool.reader import read_pool
 from tasks.pool.storage import write_instructions
 
 pytestmark = [
@@ -70,6 +73,46 @@ def test_smollm2_prompt_tokens_are_those_that_generation_starts_from(smollm2: Pa
     prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
     assert list(row.tokens[: row.prompt_length]) == prompt
     assert tokenizer.decode(row.tokens[row.prompt_length :]) == "white<|im_end|>"
+
+
+SYSTEM, FIRST, ANSWER, SECOND, LAST = "Be brief.", "Color of snow?", "white", "And of coal?", "black"
+CHATML = (
+    f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{FIRST}<|im_end|>\n"
+    f"<|im_start|>assistant\n{ANSWER}<|im_end|>\n"
+)
+CHATML_TURN = f"<|im_start|>user\n{SECOND}<|im_end|>\n<|im_start|>assistant\n{LAST}<|im_end|>"
+TURNS = (("user", FIRST), ("assistant", ANSWER), ("user", SECOND), ("assistant", LAST))
+SHAREGPT = {"user": "human", "assistant": "gpt"}
+
+
+@pytest.mark.parametrize(
+    ("row", "text", "answers"),
+    [
+        (
+            {"messages": [{"role": r, "content": c} for r, c in (("system", SYSTEM), *TURNS)]},
+            CHATML + CHATML_TURN,
+            [ANSWER, LAST],
+        ),
+        (
+            {"system": SYSTEM, "conversations": [{"from": SHAREGPT[r], "value": c} for r, c in TURNS]},
+            CHATML + CHATML_TURN,
+            [ANSWER, LAST],
+        ),
+        ({"system": SYSTEM, "instruction": FIRST, "output": ANSWER}, CHATML.removesuffix("\n"), [ANSWER]),
+    ],
+    ids=["chat", "ShareGPT", "Alpaca"],
+)
+def test_smollm2_rows_of_every_format_become_the_template_s_tokens_with_loss_on_answers(
+    smollm2: Path, tmp_path: Path, row: dict[str, object], text: str, answers: list[str]
+) -> None:
+    (tmp_path / "pool.jsonl").write_text(json.dumps({**row, "category": "color"}) + "\n")
+    pool = read_pool(FilesSource(paths=(str(tmp_path / "pool.jsonl"),)))
+    tokenizer = load_tokenizer(smollm2)
+    (last,) = encode(tokenizer, pool.instructions, 64)
+    (every,) = encode(tokenizer, pool.instructions, 64, "all-answers")
+    assert list(last.tokens) == list(every.tokens) == tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert [tokenizer.decode(every.tokens[a:b]) for a, b in every.trained] == [f"{one}<|im_end|>" for one in answers]
+    assert last.trained == every.trained[-1:]
 
 
 def test_smollm2_converted_weights_still_know_the_capital_of_france(smollm2: Path) -> None:

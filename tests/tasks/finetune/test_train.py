@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from tasks.errors import InputError, RunError
+from tasks.finetune.packing import require_separate_rows
 from tasks.finetune.recipe import Lora
 from tasks.finetune.spec import RunSpec
 from tasks.finetune.spec_file import RECORD_NAME
 from tasks.finetune.train import finetune
 from tasks.pool.instruction import Instruction
+from tasks.pool.storage import write_instructions
 
 MakeSpec = Callable[..., RunSpec]
 END = 1
@@ -128,6 +130,67 @@ def test_finetune_accumulated_passes_give_the_same_losses(make_spec: MakeSpec, t
     assert [loss for _, loss in cut.losses] == pytest.approx([loss for _, loss in whole.losses], abs=2e-6)
 
 
+def test_finetune_padding_free_losses_and_weights_equal_a_plain_loop_over_single_rows(
+    make_spec: MakeSpec, rows: tuple[Instruction, ...], tmp_path: Path
+) -> None:
+    ids = shuffled_twice(rows)[:60]
+    spec = make_spec(ids, packing="padding-free", micro_batch_size=5)
+    record = finetune(spec, tmp_path / "out")
+    losses, state = plain_loop(spec, ids, rows)
+    assert [loss for _, loss in record.losses] == pytest.approx(losses, abs=2e-6)
+    for name, tensor in weights(tmp_path / "out" / "model").items():
+        assert (tensor - state[name]).abs().max() < 2e-5, name
+    assert record.seen_sha256 == spec.manifest_sha256
+
+
+def test_finetune_padding_free_refuses_a_model_that_mixes_rows(base: Path) -> None:
+    import torch
+    from transformers import LlamaForCausalLM
+
+    class Mixing(LlamaForCausalLM):
+        """As a model whose mask does not know of positions: every token sees all before it."""
+
+        def forward(self, input_ids: Any, **given: Any) -> Any:
+            return super().forward(input_ids, **{**given, "attention_mask": torch.ones_like(input_ids)})
+
+    require_separate_rows(LlamaForCausalLM.from_pretrained(base))
+    with pytest.raises(InputError, match=r"Mixing lets examples in one row see each other .* recipe\.packing to none"):
+        require_separate_rows(Mixing.from_pretrained(base))
+
+
+def test_finetune_all_answers_losses_equal_a_plain_loop_over_every_answer(
+    make_spec: MakeSpec, rows: tuple[Instruction, ...], tmp_path: Path
+) -> None:
+    alphabet = sorted({c for row in rows for _, content in row.messages for c in content})
+    two_turns = tuple(
+        replace(one, messages=(*one.messages, *other.messages))
+        for one, other in zip(rows[:24], rows[24:48], strict=True)
+    )
+    spec = make_spec([row.id for row in two_turns], masking="all-answers", learning_rate=1e-12)
+    write_instructions(Path(spec.train_data), two_turns)
+    record = finetune(spec, tmp_path / "out")
+    import torch
+    from transformers import LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(spec.base_model)
+    expected = []
+    for start in range(0, 24, 8):
+        total, count = 0.0, 0
+        for row in two_turns[start : start + 8]:
+            tokens: list[int] = []
+            answers: list[int] = []
+            for role, content in row.messages:
+                ids = [6 + alphabet.index(c) for c in content]
+                if role == "assistant":
+                    answers += range(len(tokens) + 1, len(tokens) + 2 + len(ids))
+                tokens += [5, *ids, END] if role == "assistant" else [4, *ids]
+            chances = model(torch.tensor([tokens])).logits[0].log_softmax(-1)
+            total -= sum(float(chances[place - 1, tokens[place]]) for place in answers)
+            count += len(answers)
+        expected.append(total / count)
+    assert [loss for _, loss in record.losses] == pytest.approx(expected, abs=2e-6)
+
+
 def test_finetune_same_spec_twice_gives_identical_weights(make_spec: MakeSpec, tmp_path: Path) -> None:
     spec = make_spec(method=Lora(rank=4, dropout=0.2))
     first, second = (finetune(spec, tmp_path / name) for name in ("first", "second"))
@@ -193,8 +256,9 @@ def test_finetune_progress_reports_each_step(make_spec: MakeSpec, tmp_path: Path
 
 
 def test_finetune_diverging_loss_names_the_step_and_leaves_no_record(make_spec: MakeSpec, tmp_path: Path) -> None:
+    spec = make_spec()
     with pytest.raises(RunError, match=r"training loss became (nan|inf) in step \d of 8"):
-        finetune(make_spec(learning_rate=1e30), tmp_path / "out")
+        finetune(replace(spec, recipe=spec.recipe.model_copy(update={"learning_rate": 1e30})), tmp_path / "out")
     assert not (tmp_path / "out" / RECORD_NAME).exists()
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.pool.config import FilesSource, HubSource
-from tasks.pool.instruction import Pool
+from tasks.pool.instruction import UNTAGGED, Pool
 from tasks.pool.reader import read_pool
-from tasks.pool.rows import BATCH_ROWS
+from tasks.pool.rows import BATCH_ROWS, count_rows
 
 
 def row(text: str, category: str = "math", **more: object) -> dict:
@@ -163,9 +163,9 @@ def write_bytes(path: Path, data: bytes) -> Path:
         ("a.json", b'[{"a": 1}, {"a": 2}]', "no line is a JSON object.*jq -c"),
         ("a.jsonl", b"PK\x03\x04\x00\x00", "is a binary file"),
         ("a.jsonl", '{"a": "b"}\n'.encode("utf-16"), "UTF-16"),
-        ("a.jsonl", gzip.compress(b"{}\n"), "Rename it to a.jsonl.gz"),
+        ("a.jsonl", gzip.compress(b"{}\n", mtime=0), "Rename it to a.jsonl.gz"),
         ("a.jsonl.gz", b"{}\n", "is no gzip file"),
-        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 9000)[:-20], r"cannot be unpacked after line \d+"),
+        ("a.jsonl.gz", gzip.compress(b'{"a": 1}\n' * 9000, mtime=0)[:-20], r"cannot be unpacked after line \d+"),
         ("a.jsonl.gz", b"\x1f\x8b\x08broken and no more", "cannot be unpacked"),
         ("a.parquet", b"{}\n", "cannot be read as Parquet"),
         ("a.csv", b"id,category\n", "unknown kind of file; expected JSON lines"),
@@ -237,3 +237,37 @@ def test_read_pool_huggingface_saved_and_streamed_folder_equal_files(tmp_path: P
 def test_read_pool_huggingface_absent_data_set_is_named(tmp_path: Path, offline: None) -> None:
     with pytest.raises(InputError, match=r"absent.*cannot be read after row 0.*Check name"):
         read_pool(HubSource(dataset=str(tmp_path / "absent")))
+
+
+def test_read_pool_untagged_keeps_rows_without_category(tmp_path: Path) -> None:
+    bare = {key: value for key, value in row("b").items() if key != "category"}
+    path = jsonl(tmp_path / "a.jsonl", [bare, row("a", "text"), {**row("c"), "category": ""}])
+    pool = read_pool(FilesSource(paths=(str(path),)), untagged=True)
+    assert [(i.id, i.category) for i in pool.instructions] == [
+        ("id-b", UNTAGGED),
+        ("id-a", "text"),
+        ("id-c", UNTAGGED),
+    ]
+    none = jsonl(tmp_path / "b.jsonl", [bare])
+    assert read_pool(FilesSource(paths=(str(none),)), untagged=True).counts() == {UNTAGGED: 1}
+    with pytest.raises(InputError, match="category"):
+        read_pool(FilesSource(paths=(str(none),)))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows"), [("a.jsonl", "{}\n{}\n", 2), ("b.jsonl", "{}\n{}", 2), ("c.jsonl", "", 0)]
+)
+def test_count_rows_counts_lines_with_and_without_a_last_line_feed(
+    tmp_path: Path, name: str, text: str, rows: int
+) -> None:
+    (tmp_path / name).write_text(text)
+    (tmp_path / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    assert count_rows(tmp_path / name) == count_rows(tmp_path / f"{name}.gz") == rows
+
+
+def test_count_rows_of_parquet_reads_its_footer(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1, 2, 3]}), tmp_path / "a.parquet")
+    assert count_rows(tmp_path / "a.parquet") == 3
+    (tmp_path / "b.parquet").write_text("no")
+    with pytest.raises(InputError, match=r"b\.parquet: cannot be read"):
+        count_rows(tmp_path / "b.parquet")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tasks.errors import InputError
 from tasks.pool.config import FilesSource
 from tasks.pool.instruction import Instruction
+from tasks.pool.lines_file import write_lines
 from tasks.pool.reader import read_pool
-from tasks.pool.storage import read_instructions, write_instructions, write_lines
+from tasks.pool.storage import read_instructions, write_instructions
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
 instructions = st.lists(
