@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.benchmarks.scores import Metric, Score
+from tasks.benchmarks.scores import EXACT_MATCH, LOSS, Score, mean_score
 from tasks.errors import InputError, RunError
 from tasks.finetune.encoding import EncodedInstruction, encode, load_tokenizer
 from tasks.finetune.engine import quiet_process
@@ -58,9 +58,12 @@ def evaluate(
         RunError: an example's loss is NaN or infinite; names it.
     """
     with quiet_process(threads):
-        encoded = encode(load_tokenizer(base_model), held_out, max_length=None)
-        results = score_examples(load_checkpoint(checkpoint, base_model), encoded, batch_size)
-    return summarize(held_out, results)
+        return score_held_out(load_checkpoint(checkpoint, base_model), load_tokenizer(base_model), held_out, batch_size)
+
+
+def score_held_out(model: Any, tokenizer: Any, held_out: Sequence[Instruction], batch_size: int) -> tuple[Score, ...]:
+    """`evaluate` with a loaded checkpoint."""
+    return summarize(held_out, score_examples(model, encode(tokenizer, held_out, max_length=None), batch_size))
 
 
 def load_checkpoint(checkpoint: Path, base_model: Path) -> Any:
@@ -100,14 +103,12 @@ def score_examples(model: Any, examples: Sequence[EncodedInstruction], batch_siz
 
 
 def summarize(held_out: Sequence[Instruction], results: Sequence[ExampleScore]) -> tuple[Score, ...]:
-    """Mean per category of per-example values, which are in the order of `held_out`; sums are exact (fsum)."""
+    """Mean per category, with its standard error, of per-example values, which are in the order of `held_out`."""
     scores = []
     for category in sorted({row.category for row in held_out}):
         mine = [r for row, r in zip(held_out, results, strict=True) if row.category == category]
-        loss = math.fsum(r.nll / r.tokens for r in mine) / len(mine)
-        exact = sum(r.exact for r in mine) / len(mine)
-        scores.append(Score(category, Metric.LOSS, loss, len(mine)))
-        scores.append(Score(category, Metric.EXACT_MATCH, exact, len(mine)))
+        scores.append(mean_score(category, LOSS, [r.nll / r.tokens for r in mine]))
+        scores.append(mean_score(category, EXACT_MATCH, [float(r.exact) for r in mine]))
     return tuple(scores)
 
 

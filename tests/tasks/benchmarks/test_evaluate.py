@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tasks.benchmarks.evaluate import assert_disjoint, evaluate, load_checkpoint, score_examples
-from tasks.benchmarks.scores import Metric, Score
+from tasks.benchmarks.scores import EXACT_MATCH, LOSS, Score
 from tasks.errors import InputError, RunError
 from tasks.finetune.encoding import encode, load_tokenizer
 from tasks.finetune.recipe import Engine, Lora, Recipe, TinyModel
@@ -19,7 +19,7 @@ from tasks.interventions.manifest import Manifest
 from tasks.pool.instruction import Instruction
 
 
-def hand_scores(model: Any, tokenizer: Any, rows: tuple[Instruction, ...]) -> dict[tuple[str, Metric], float]:
+def hand_scores(model: Any, tokenizer: Any, rows: tuple[Instruction, ...]) -> dict[tuple[str, str], float]:
     """Both metrics by one unpadded forward pass and one real greedy generation per example."""
     import torch
 
@@ -32,13 +32,13 @@ def hand_scores(model: Any, tokenizer: Any, rows: tuple[Instruction, ...]) -> di
             generated = model.generate(prompt, max_new_tokens=answer.shape[1] + 3, do_sample=False)
         steps = logits[prompt.shape[1] - 1 : -1].log_softmax(-1)
         nll = -sum(float(steps[k, token]) for k, token in enumerate(answer[0]))
-        values[row.category, Metric.LOSS].append(nll / answer.shape[1])
+        values[row.category, LOSS].append(nll / answer.shape[1])
         text = tokenizer.decode(generated[0, prompt.shape[1] :])
-        values[row.category, Metric.EXACT_MATCH].append(float(text == f"{row.answer}<end>"))
+        values[row.category, EXACT_MATCH].append(float(text == f"{row.answer}<end>"))
     return {key: sum(numbers) / len(numbers) for key, numbers in values.items()}
 
 
-def as_dict(scores: tuple[Score, ...]) -> dict[tuple[str, Metric], float]:
+def as_dict(scores: tuple[Score, ...]) -> dict[tuple[str, str], float]:
     return {(score.category, score.metric): score.value for score in scores}
 
 
@@ -50,12 +50,12 @@ def test_evaluate_equals_hand_computed_loss_and_real_generation(
     rows = (*training_rows, *held_out)
     expected = hand_scores(LlamaForCausalLM.from_pretrained(trained), load_tokenizer(tiny_base), rows)
     found = as_dict(evaluate(trained, tiny_base, rows, batch_size=5, threads=1))
-    exact = {found[category, Metric.EXACT_MATCH] for category in ("letter", "long", "pair")}
+    exact = {found[category, EXACT_MATCH] for category in ("letter", "long", "pair")}
     assert max(exact) > 0  # right and wrong answers both occur, so the comparison says something
     assert min(exact) < 1
     assert found.keys() == expected.keys()
     for key, value in expected.items():
-        tolerance = 0 if key[1] is Metric.EXACT_MATCH else 1e-5
+        tolerance = 0 if key[1] == EXACT_MATCH else 1e-5
         assert found[key] == pytest.approx(value, abs=tolerance), key
 
 
@@ -64,12 +64,12 @@ def test_evaluate_scores_are_sorted_and_count_their_examples(
 ) -> None:
     scores = evaluate(tiny_base, tiny_base, held_out, batch_size=8)
     assert [(s.category, s.metric, s.n) for s in scores] == [
-        ("letter", Metric.LOSS, 4),
-        ("letter", Metric.EXACT_MATCH, 4),
-        ("long", Metric.LOSS, 5),
-        ("long", Metric.EXACT_MATCH, 5),
-        ("pair", Metric.LOSS, 8),
-        ("pair", Metric.EXACT_MATCH, 8),
+        ("letter", LOSS, 4),
+        ("letter", EXACT_MATCH, 4),
+        ("long", LOSS, 5),
+        ("long", EXACT_MATCH, 5),
+        ("pair", LOSS, 8),
+        ("pair", EXACT_MATCH, 8),
     ]
 
 
@@ -94,8 +94,8 @@ def test_evaluate_loss_is_per_example_then_mean(
     trained: Path, tiny_base: Path, held_out: tuple[Instruction, ...]
 ) -> None:
     long = tuple(row for row in held_out if row.category == "long")
-    each = [as_dict(evaluate(trained, tiny_base, [row], batch_size=1))["long", Metric.LOSS] for row in long]
-    together = as_dict(evaluate(trained, tiny_base, long, batch_size=9))["long", Metric.LOSS]
+    each = [as_dict(evaluate(trained, tiny_base, [row], batch_size=1))["long", LOSS] for row in long]
+    together = as_dict(evaluate(trained, tiny_base, long, batch_size=9))["long", LOSS]
     assert together == pytest.approx(sum(each) / len(each), abs=1e-6)
 
 
@@ -114,7 +114,7 @@ def test_evaluate_adapter_is_scored_on_its_base(
     found = as_dict(evaluate(Path(record.checkpoint), tiny_base, held_out, batch_size=4))
     assert found == {key: pytest.approx(value, abs=1e-5) for key, value in expected.items()}
     untrained = as_dict(evaluate(tiny_base, tiny_base, held_out, batch_size=4))
-    assert found["pair", Metric.LOSS] < untrained["pair", Metric.LOSS] - 0.1
+    assert found["pair", LOSS] < untrained["pair", LOSS] - 0.1
 
 
 def test_score_examples_broken_weights_name_the_example(tiny_base: Path, held_out: tuple[Instruction, ...]) -> None:

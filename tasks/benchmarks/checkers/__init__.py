@@ -1,0 +1,1 @@
+"""Checks of generated answers: numbers, choices, patterns, and programs run against unit tests."""
