@@ -6,7 +6,10 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from tasks.errors import InputError
 
 
 def canonical_json(value: Any) -> str:
@@ -25,6 +28,31 @@ def canonical_json(value: Any) -> str:
 def fingerprint(value: Any) -> str:
     """SHA-256 (64 hex digits) of `canonical_json(value)`."""
     return hashlib.sha256(canonical_json(value).encode("utf-8")).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 (64 hex digits) of a file's bytes, whatever its name.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}). Correct the path.") from error
+
+
+def folder_sha256(folder: Path) -> str:
+    """SHA-256 over the names and bytes of all files below a folder, wherever the folder lies.
+
+    Raises:
+        InputError: a file cannot be read, or there is none.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not found:
+        raise InputError(f"{folder}: holds no files. Correct the path.")
+    return fingerprint([[str(path.relative_to(folder)), file_sha256(path)] for path in found])
 
 
 def _reject_unstable(value: Any, where: str) -> None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from tasks.benchmarks.scores import Metric, Score
 from tasks.curriculum.curriculum import Curriculum
 from tasks.effects.matrix import EffectMatrix
-from tasks.interventions.intervention import BASELINE
+from tasks.interventions.designs.summary import DesignSummary
+from tasks.interventions.intervention import BASELINE, Intervention
 from tasks.pool.summary import PoolSummary
 from tasks.proportions.proposal import Limits, Proposal
+from tasks.report.pool_steps import PoolSteps
 from tasks.taxonomy.taxonomy import Taxonomy
 from tasks.validation.arms import PROPOSAL, RANDOM_STEP, is_random_step
+from tasks.validation.regret import Regret
 from tasks.validation.verdict import Verdict
 
 MEASURE = "measure"
 VALIDATE = "validate"
 FINISHED = "finished"
+
+PLANNED_ONLY = ", planned runs only"
+"""Ends the name of effects that leave out the runs which were chosen after a look at earlier results."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,9 @@ class RunRow:
         host: host name.
         final_loss: last logged training loss, nats per answer token.
         reused: taken from an earlier experiment instead of trained for this one.
-        removed: categories this run trained without; empty for the baseline and for mixtures.
+        changed: categories whose count was changed on purpose, removed or scaled; empty for the baseline and mixtures.
         arm: "size-reduced", "size-matched", or None.
+        adaptive: chosen after a look at earlier runs' results.
     """
 
     fingerprint: str
@@ -51,8 +59,9 @@ class RunRow:
     host: str | None = None
     final_loss: float | None = None
     reused: bool = False
-    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     arm: str | None = None
+    adaptive: bool = False
 
     @property
     def anchor(self) -> str:
@@ -102,6 +111,34 @@ class ArmPerformance:
 
 
 @dataclass(frozen=True)
+class AllowedRange:
+    """What the limits on one category alone let its count be.
+
+    Attributes:
+        category: the category.
+        low: fewest examples per epoch.
+        high: most examples per epoch.
+    """
+
+    category: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class BaselineScore:
+    """What the baseline's models reach in one category.
+
+    Attributes:
+        score: mean over seeds, with the standard error over examples.
+        metric: what it means.
+    """
+
+    score: Score
+    metric: Metric
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything one report shows. What is None or empty was not done yet, and its section says so.
 
@@ -113,24 +150,29 @@ class ReportData:
         pool_hash: SHA-256 of its content.
         baseline_counts: (category, examples per epoch) of the baseline.
         runs: every planned run, whatever its state; fingerprints are unique.
-        arm: the arm whose effects decide ("size-matched" or "size-reduced").
-        effects: effects of that arm on the main metric, or None.
-        other_effects: (arm, effects) of arms that were also measured.
+        arm: what the deciding effects are called: an arm ("size-matched", "size-reduced") or a design ("factorial").
+        design: what the design takes and can tell, or None where its pool is gone.
+        interventions: the planned training sets, the baseline first; empty where nothing is planned.
+        effects: the deciding effects on the main metric, or None.
+        other_effects: (name, effects) of further arms, and of the planned runs alone where others were chosen later.
         false_discovery_rate: an effect counts as shown where q ≤ this.
-        baseline_exact_match: (category, exact match of the baseline 0…1), or empty.
+        baseline_scores: the baseline's scores, mean over its seeds, of each category and metric; or empty.
         main_effects: how far sources explain the effects, or None.
         limits: what the proposal was allowed to change, or None.
-        proposal: the proposed proportions, or None.
-        refusal: why the baseline is kept although effects are there, or None.
+        allowed: per category, what the limits on it alone allow; empty where unknown.
+        proposal: the solved proportions with the decision whether to train on them, or None.
         sign_rule: (category, examples) of the sign-rule control, or empty.
         taxonomy: the dependency graph, or None.
         planted: the planted truth, where the pool has one.
         curriculum: the staged order, or None.
         verdicts: one per judged arm; empty before validation.
+        regrets: each arm behind the best one, smallest first; empty before validation.
+        untried: (arm, reason) of arms that were asked for and for which there was nothing to try.
         headline_arm: the arm whose verdict opens the report.
         performances: per validation arm and seed; empty before validation.
         versions: (package, version) pairs.
         seconds: wall-clock duration of the experiment, None while unknown.
+        steps: how the pool was cleaned, tagged and selected from.
     """
 
     experiment: str
@@ -141,42 +183,52 @@ class ReportData:
     baseline_counts: tuple[tuple[str, int], ...]
     runs: tuple[RunRow, ...]
     arm: str
+    design: DesignSummary | None = None
+    interventions: tuple[Intervention, ...] = ()
     effects: EffectMatrix | None = None
     other_effects: tuple[tuple[str, EffectMatrix], ...] = ()
     false_discovery_rate: float = 0.05
-    baseline_exact_match: tuple[tuple[str, float], ...] = ()
+    baseline_scores: tuple[BaselineScore, ...] = ()
     main_effects: MainEffects | None = None
     limits: Limits | None = None
+    allowed: tuple[AllowedRange, ...] = ()
     proposal: Proposal | None = None
-    refusal: str | None = None
     sign_rule: tuple[tuple[str, int], ...] = ()
     taxonomy: Taxonomy | None = None
     planted: PlantedEdges | None = None
     curriculum: Curriculum | None = None
     verdicts: tuple[Verdict, ...] = ()
+    regrets: tuple[Regret, ...] = ()
+    untried: tuple[tuple[str, str], ...] = ()
     headline_arm: str = PROPOSAL
     performances: tuple[ArmPerformance, ...] = ()
     versions: tuple[tuple[str, str], ...] = ()
     seconds: float | None = None
+    steps: PoolSteps = field(default_factory=PoolSteps)
 
     def __post_init__(self) -> None:
         anchors = [run.anchor for run in self.runs]
         if len(set(anchors)) != len(anchors):
             twice = sorted({a for a in anchors if anchors.count(a) > 1})
             raise ValueError(f"runs share the anchors {twice[:3]}: each fingerprint may appear once")
-        if self.proposal is not None and self.refusal is not None:
-            raise ValueError("a report has either a proposal or the reason why there is none, not both")
 
-    def measured(self, source: str | None, arm: str) -> tuple[RunRow, ...]:
-        """Finished runs behind one column of an arm's effects; `source` None gives the baseline's."""
+    @property
+    def adaptive(self) -> tuple[RunRow, ...]:
+        """Measuring runs that were chosen after a look at earlier ones' results, whatever their state."""
+        return tuple(run for run in self.runs if run.phase == MEASURE and run.adaptive)
+
+    def measured(self, source: str | None, name: str) -> tuple[RunRow, ...]:
+        """Finished runs behind one column of these paired effects; `source` None gives the baseline's."""
         wanted = () if source is None else (source,)
+        arm = name.removesuffix(PLANNED_ONLY)
         return tuple(
             run
             for run in self.runs
             if run.phase == MEASURE
             and run.state == FINISHED
-            and run.removed == wanted
+            and run.changed == wanted
             and (run.label == BASELINE if source is None else run.arm == arm)
+            and not (run.adaptive and name.endswith(PLANNED_ONLY))
         )
 
     def validated(self, arm: str) -> tuple[RunRow, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,36 +10,39 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
-from tasks.report.canvas import INK, MUTED, ROLE_FILL, ROLE_LINE, RULE, Drawing, inline_svg, panel, sheet, text_width
+from tasks.report.canvas import (
+    INK,
+    MUTED,
+    PAPER,
+    ROLE_FILL,
+    ROLE_LINE,
+    RULE,
+    Drawing,
+    inline_svg,
+    panel,
+    sheet,
+    text_width,
+)
 from tasks.report.content import PlantedEdges
+from tasks.report.figures_taxonomy_key import LINE, MARKS, WORDS, key_rows, legend
 from tasks.report.layout import Layout, Pair, layered
 from tasks.report.lettering import decimals_for, literal, shortened, signed
 from tasks.report.planted import Finding, compare
 from tasks.taxonomy.taxonomy import Taxonomy
 
 _ROW, _GAP, _TOP, _BOX = 40.0, 78.0, 40.0, 26.0
-_LINE = {
-    Finding.RECOVERED: (MUTED, "solid"),
-    Finding.INDIRECT: ("#9aa5b4", (0, (1.2, 1.6))),
-    Finding.NOT_PLANTED: ("#e8590c", (0, (6, 2, 1.5, 2))),
-    Finding.MISSED: ("#d6203f", (0, (4, 3))),
-}
-_ROLES = (("base", "base: supports others"), ("middle", "middle"), ("dependent", "dependent: builds on others"))
-_LEGEND = {
-    Finding.RECOVERED: "planted and found",
-    Finding.INDIRECT: "found, planted as indirect",
-    Finding.NOT_PLANTED: "found, not planted",
-    Finding.MISSED: "planted, missed",
-}
 
 
 @dataclass(frozen=True)
 class _Line:
+    """An edge as it is drawn; no finding = a candidate that was taken out."""
+
     source: str
     target: str
-    finding: Finding
+    finding: Finding | None
     width: float
     tooltip: str
+    confirmed: bool | None = None
 
 
 def taxonomy_svg(taxonomy: Taxonomy, planted: PlantedEdges | None, unit: str, name: str, alt: str) -> str:
@@ -50,14 +53,16 @@ def taxonomy_svg(taxonomy: Taxonomy, planted: PlantedEdges | None, unit: str, na
 def taxonomy_graph(taxonomy: Taxonomy, planted: PlantedEdges | None, unit: str) -> Callable[[], Drawing]:
     """How to draw the graph: the transitive reduction, line width by effect, categories without edges left out.
 
-    With `planted`, every planted direct edge and every edge that was not planted is drawn too.
+    Candidates that were taken out because they are not confirmed are drawn thin and dotted. With `planted`, every
+    planted direct edge and every edge that was not planted is drawn too.
     """
     return lambda: _draw(taxonomy, planted, unit)
 
 
 def connected(taxonomy: Taxonomy, planted: PlantedEdges | None) -> tuple[str, ...]:
-    """The categories that the graph draws: those in a kept or planted direct edge."""
-    pairs = [(e.source, e.target) for e in taxonomy.edges] + list(planted.direct if planted else ())
+    """The categories that the graph draws: those in a kept, unconfirmed or planted direct edge."""
+    pairs = [(e.source, e.target) for e in (*taxonomy.edges, *taxonomy.unconfirmed)]
+    pairs += list(planted.direct if planted else ())
     touched = {node for pair in pairs for node in pair}
     return tuple(c for c in taxonomy.categories if c in touched)
 
@@ -71,11 +76,12 @@ def _draw(taxonomy: Taxonomy, planted: PlantedEdges | None, unit: str) -> Drawin
     box = max([text_width(label, 9) for label in labels.values()], default=40.0) + 22
     width = max(layout.columns * box + (layout.columns - 1) * _GAP + 24, 470.0)
     height = _TOP + max(layout.rows, 1) * _ROW
-    legend = 44.0 if planted else 24.0
-    figure = sheet(width, height + legend)
-    axes = panel(figure, 0, 0, width, height + legend)
+    keys = key_rows({line.finding for line in lines}, {line.confirmed for line in lines}, planted is not None, width)
+    below = 26.0 + 17.0 * len(keys)
+    figure = sheet(width, height + below)
+    axes = panel(figure, 0, 0, width, height + below)
     axes.set_xlim(0, width)
-    axes.set_ylim(height + legend, 0)
+    axes.set_ylim(height + below, 0)
     axes.set_axis_off()
     geometry = _Geometry(layout, box, (width - layout.columns * box - (layout.columns - 1) * _GAP) / 2)
     _level_names(axes, geometry)
@@ -86,7 +92,7 @@ def _draw(taxonomy: Taxonomy, planted: PlantedEdges | None, unit: str) -> Drawin
     roles = {c: role.value for c, role in taxonomy.roles}
     for node in nodes:
         _node(axes, geometry, node, labels[node], roles[node])
-    _legend(axes, height + 8, roles, nodes, {line.finding for line in lines} if planted else set())
+    legend(axes, height + 8, {roles[n] for n in nodes}, keys)
     return Drawing(figure, tooltips)
 
 
@@ -101,13 +107,22 @@ def _lines(taxonomy: Taxonomy, planted: PlantedEdges | None, unit: str) -> list[
         named = [
             (s, t, f) for s, t, f in compare(taxonomy, planted).edges if f is not Finding.INDIRECT or (s, t) in reduced
         ]
+    taken_out = {(e.source, e.target): e for e in taxonomy.unconfirmed}
     lines = []
     for source, target, finding in named:
         edge = by_pair.get((source, target))
         width = 1.4 if edge is None else 0.9 + 3.1 * max(edge.delta, 0.0) / strongest
         effect = "" if edge is None else f": {signed(edge.delta, digits)} {unit}"
-        state = f" ({_LEGEND[finding]})" if planted else ""
-        lines.append(_Line(source, target, finding, width, f"{literal(source)} → {literal(target)}{effect}{state}"))
+        state = f" ({WORDS[finding]})" if planted else ""
+        if edge is not None and edge.confirmed is not None:
+            state += f" ({'confirmed' if edge.confirmed else 'not confirmed'} by runs without both)"
+        if taken_out.pop((source, target), None):
+            state += f" ({WORDS[None]})"
+        text = f"{literal(source)} → {literal(target)}{effect}{state}"
+        lines.append(_Line(source, target, finding, width, text, None if edge is None else edge.confirmed))
+    for (source, target), edge in taken_out.items():
+        text = f"{literal(source)} → {literal(target)}: {signed(edge.delta, digits)} {unit} ({WORDS[None]})"
+        lines.append(_Line(source, target, None, 1.2, text))
     return lines
 
 
@@ -140,15 +155,22 @@ def _level_names(axes: Axes, geometry: _Geometry) -> None:
 
 
 def _edge(axes: Axes, geometry: _Geometry, line: _Line, gid: str) -> None:
-    color, dashes = _LINE[line.finding]
+    color, dashes = LINE[line.finding]
     head, half = 4.0 + 1.6 * line.width, 2.6 + 0.9 * line.width
     path, direction = _path(geometry, line, head)
-    x, y = (float(v) for v in np.asarray(path.vertices)[-1])
+    points = np.asarray(path.vertices)
+    x, y = (float(v) for v in points[-1])
     curve = PathPatch(path, facecolor="none", edgecolor=color, linewidth=line.width, linestyle=dashes, capstyle="butt")
     curve.set_gid(gid)
     axes.add_patch(curve)
     corners = [(x - 0.5 * direction, y - half), (x + head * direction, y), (x - 0.5 * direction, y + half)]
-    axes.add_patch(Polygon(corners, closed=True, facecolor=color, edgecolor="none"))
+    fill = PAPER if line.finding is None else color
+    axes.add_patch(Polygon(corners, closed=True, facecolor=fill, edgecolor=color, linewidth=0.8))
+    if line.confirmed is not None:
+        x, y = (float(v) for v in np.array([1, 3, 3, 1]) @ points[:4] / 8)  # the middle of the first curve
+        axes.scatter([x], [y], s=110, facecolor=PAPER, edgecolor=color, linewidth=0.9, zorder=4)
+        mark = MARKS[line.confirmed]
+        axes.text(x, y, mark, ha="center", va="center_baseline", size=8, color=INK, zorder=5)
 
 
 def _path(geometry: _Geometry, line: _Line, head: float) -> tuple[Path, int]:
@@ -181,7 +203,8 @@ def _backward(geometry: _Geometry, line: _Line, head: float) -> Path:
     x, y = geometry.left(column) + geometry.box, geometry.y(row)
     end_x, end_y = geometry.left(to_column) + geometry.box + head + 1, geometry.y(to_row)
     bow = max(x, end_x) + 0.55 * _GAP
-    return Path([(x, y), (bow, y), (bow, end_y), (end_x, end_y)], [Path.MOVETO, *[Path.CURVE4] * 3])
+    dip = 0.0 if row != to_row else 0.7 * _ROW  # beside the boxes between, not through them
+    return Path([(x, y), (bow, y + dip), (bow, end_y + dip), (end_x, end_y)], [Path.MOVETO, *[Path.CURVE4] * 3])
 
 
 def _node(axes: Axes, geometry: _Geometry, node: str, label: str, role: str) -> None:
@@ -200,30 +223,3 @@ def _node(axes: Axes, geometry: _Geometry, node: str, label: str, role: str) -> 
         )
     )
     axes.text(x + geometry.box / 2, y, label, ha="center", va="center_baseline", size=9, color="#17202e")
-
-
-def _legend(axes: Axes, top: float, roles: Mapping[str, str], nodes: tuple[str, ...], findings: set[Finding]) -> None:
-    x = 12.0
-    for role, words in _ROLES:
-        if role not in {roles[n] for n in nodes}:
-            continue
-        axes.add_patch(
-            FancyBboxPatch(
-                (x, top),
-                14,
-                9,
-                boxstyle="round,pad=0,rounding_size=2.5",
-                mutation_scale=1,
-                facecolor=ROLE_FILL[role],
-                edgecolor=ROLE_LINE[role],
-                linewidth=1,
-            )
-        )
-        axes.text(x + 19, top + 4.5, words, va="center_baseline", size=8, color=MUTED)
-        x += 34 + text_width(words, 8)
-    x = 12.0
-    for finding in (f for f in Finding if f in findings):
-        color, dashes = _LINE[finding]
-        axes.plot([x, x + 22], [top + 24, top + 24], color=color, linestyle=dashes, linewidth=1.8)
-        axes.text(x + 27, top + 24, _LEGEND[finding], va="center_baseline", size=8, color=INK)
-        x += 42 + text_width(_LEGEND[finding], 8)

@@ -23,10 +23,15 @@ from tasks.report.canvas import (
 )
 from tasks.report.content import ArmPerformance
 from tasks.report.lettering import decimals_for, literal, plain, shortened, signed
+from tasks.report.phrases import between
 from tasks.validation.verdict import Outcome, Verdict
 
-_ROW = 34.0
+_ROW = 36.0
 _WIDTH = 430.0
+_BELOW = 0.3
+"""How far a prediction lies below what was measured, in rows."""
+_MOST_ROOM = 1.0
+"""A prediction's interval may widen the scale by this many times the span of everything else, on each side."""
 OUTCOME_COLOR = {Outcome.BETTER: HELP, Outcome.WORSE: HURT, Outcome.NO_DIFFERENCE: NEUTRAL}
 
 
@@ -41,7 +46,7 @@ def performances_svg(performances: tuple[ArmPerformance, ...], unit: str, name: 
 
 
 def verdicts(values: tuple[Verdict, ...]) -> Callable[[], Drawing]:
-    """How to draw the verdicts: a dot and interval per verdict, a zero line, the prediction as a diamond."""
+    """How to draw the verdicts: a dot and interval per verdict, the prediction as a diamond with its own below."""
     return lambda: _draw_verdicts(values)
 
 
@@ -49,46 +54,78 @@ def _draw_verdicts(values: tuple[Verdict, ...]) -> Drawing:
     names = shortened([f"{v.arm} vs {v.control}" for v in values], 40)
     left = max(text_width(n, 9) for n in names) + 14
     height = len(values) * _ROW
-    figure = sheet(left + _WIDTH + 92, height + 60)
+    keys = _keys(values)
+    figure = sheet(left + _WIDTH + 112, height + 48 + 15 * len(keys))
     axes = panel(figure, left, 8, _WIDTH, height)
-    ends = [
-        x for v in values for x in (v.low, v.high, v.difference, v.predicted, 0.0) if x is not None and np.isfinite(x)
-    ]
+    ends = [x for v in values for x in _ends(v)]
     _scale(axes, ends, len(values), signs=True)
     axes.set_yticks(range(len(values)), names, size=9)
     axes.axvline(0, color=INK, linewidth=1.1)
-    tooltips = {}
     digits = decimals_for(ends, 2) + 1
+    tooltips = {}
     for y, v in enumerate(values):
-        color = OUTCOME_COLOR[v.outcome]
-        axes.plot([v.low, v.high], [y, y], color=color, linewidth=2.4, solid_capstyle="butt")
-        for end in (v.low, v.high):
-            axes.plot([end, end], [y - 0.12, y + 0.12], color=color, linewidth=1.4)
-        dot = axes.scatter([v.difference], [y], s=46, color=color, zorder=3)
-        dot.set_gid(f"verdict-{y}")
-        tooltips[f"verdict-{y}"] = (
-            f"{literal(v.arm)} against {literal(v.control)}: {signed(v.difference, digits)} {v.unit} "
-            f"({signed(v.low, digits)} to {signed(v.high, digits)})"
-        )
-        if v.predicted is not None:
-            axes.scatter([v.predicted], [y], marker="D", s=26, facecolor="none", edgecolor=INK, linewidth=1.1, zorder=4)
-        axes.text(
-            1 + 8 / _WIDTH, y, v.outcome.value, transform=axes.get_yaxis_transform(), va="center", size=8, color=color
-        )
+        _measured(axes, v, y)
+        _predicted(axes, v, y + _BELOW)
+        tooltips[f"verdict-{y}"] = _tooltip(v, digits)
     unit = values[0].unit
     axes.text(0, -30 / height, f"←  worse than the control  ({unit})", transform=axes.transAxes, size=8, color=MUTED)
     axes.text(1, -30 / height, "better than the control  →", transform=axes.transAxes, ha="right", size=8, color=MUTED)
-    if any(v.predicted is not None for v in values):
-        axes.text(
-            0.5,
-            -44 / height,
-            "◇  what the effects predicted",
-            transform=axes.transAxes,
-            ha="center",
-            size=8,
-            color=MUTED,
-        )
+    for number, words in enumerate(keys):
+        axes.text(0, -(45 + 14 * number) / height, words, transform=axes.transAxes, size=8, color=MUTED)
     return Drawing(figure, tooltips)
+
+
+def _ends(v: Verdict) -> list[float]:
+    """What must be in the picture; a prediction's interval only as far as it does not crowd out what was measured."""
+    inner = [x for x in (v.low, v.high, v.difference, v.predicted, 0.0) if x is not None and np.isfinite(x)]
+    room = _MOST_ROOM * (max(inner) - min(inner))
+    outer = [x for x in (v.predicted_low, v.predicted_high) if x is not None]
+    return inner + [min(max(x, min(inner) - room), max(inner) + room) for x in outer]
+
+
+def _measured(axes: Axes, v: Verdict, y: float) -> None:
+    color = OUTCOME_COLOR[v.outcome]
+    if v.detectable is not None:
+        axes.plot([-v.detectable, v.detectable], [y, y], color=NEUTRAL, alpha=0.16, linewidth=12, solid_capstyle="butt")
+    axes.plot([v.low, v.high], [y, y], color=color, linewidth=2.4, solid_capstyle="butt")
+    for end in (v.low, v.high):
+        axes.plot([end, end], [y - 0.12, y + 0.12], color=color, linewidth=1.4)
+    dot = axes.scatter([v.difference], [y], s=46, color=color, zorder=3)
+    dot.set_gid(f"verdict-{y}")
+    place = axes.get_yaxis_transform()
+    axes.text(1 + 8 / _WIDTH, y, v.outcome.value, transform=place, va="center", size=8, color=color)
+
+
+def _predicted(axes: Axes, v: Verdict, y: float) -> None:
+    if v.predicted is None:
+        return
+    if v.predicted_low is not None and v.predicted_high is not None:
+        axes.plot([v.predicted_low, v.predicted_high], [y, y], color=INK, linewidth=1, linestyle=(0, (3, 2)))
+        for end in (v.predicted_low, v.predicted_high):
+            axes.plot([end, end], [y - 0.08, y + 0.08], color=INK, linewidth=1)
+    axes.scatter([v.predicted], [y], marker="D", s=26, facecolor=PAPER, edgecolor=INK, linewidth=1.1, zorder=4)
+
+
+def _keys(values: tuple[Verdict, ...]) -> list[str]:
+    keys = ["●━  measured, with its interval"]
+    if any(v.predicted is not None for v in values):
+        keys[0] += "      ◇┄  predicted before, with its interval where it had one"
+    if any(v.detectable is not None for v in values):
+        keys.append("gray band: a true difference inside it would be missed more than 1 time in 5")
+    return keys
+
+
+def _tooltip(v: Verdict, digits: int) -> str:
+    text = (
+        f"{literal(v.arm)} against {literal(v.control)}: {signed(v.difference, digits)} {v.unit} "
+        f"({between(v.low, v.high, digits)})"
+    )
+    if v.predicted is None:
+        return text
+    text += f", predicted {signed(v.predicted, digits)}"
+    if v.predicted_low is None or v.predicted_high is None:
+        return text
+    return f"{text} ({between(v.predicted_low, v.predicted_high, digits)})"
 
 
 def _draw_performances(performances: tuple[ArmPerformance, ...], unit: str) -> Drawing:

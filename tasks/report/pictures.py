@@ -14,6 +14,7 @@ from tasks.report import (
     figures_validation,
 )
 from tasks.report.content import ReportData
+from tasks.report.judged import in_order
 from tasks.report.lettering import decimals_for, literal, percent, signed
 from tasks.report.shares import share_rows
 from tasks.report.strongest import contrast
@@ -36,7 +37,7 @@ class Picture:
 
 
 def effects_picture(report: ReportData, tables: EffectsTables, name: str) -> Picture:
-    """Heat map of one arm."""
+    """Heat map of one arm's effects."""
     effects = tables.effects
     found = contrast(effects, report.false_discovery_rate)
     alt = (
@@ -49,7 +50,22 @@ def effects_picture(report: ReportData, tables: EffectsTables, name: str) -> Pic
         digits = decimals_for([best.delta], 2)
         amount = f"{signed(best.delta, digits)} {effects.unit}"
         alt += f" Strongest help: {_apart(best.source)} to {_apart(best.target)}, {amount}."
-    svg = figures_heatmap.heatmap_svg(effects, report.false_discovery_rate, name, alt, tables.links)
+    grid = figures_heatmap.delta_grid(effects, report.false_discovery_rate)
+    svg = figures_heatmap.heatmap_svg(grid, name, alt, tables.links)
+    return Picture(name, Markup(svg), alt)  # noqa: S704 - built by an XML serializer
+
+
+def coefficients_picture(report: ReportData, tables: EffectsTables, name: str) -> Picture | None:
+    """Heat map of one arm's effect-equivalence coefficients; None where no row is identified."""
+    effects = tables.effects
+    if not effects.identified.any():
+        return None
+    alt = (
+        f"Heat map of effect-equivalence coefficients: how many of the row’s own examples one example of the column is "
+        f"worth to it. {int(effects.identified.sum())} of {len(effects.targets)} rows are identified."
+    )
+    grid = figures_heatmap.gamma_grid(effects, report.false_discovery_rate)
+    svg = figures_heatmap.heatmap_svg(grid, name, alt, tables.links)
     return Picture(name, Markup(svg), alt)  # noqa: S704 - built by an XML serializer
 
 
@@ -60,19 +76,21 @@ def taxonomy_picture(report: ReportData, unit: str) -> Picture | None:
         return None
     edges = "; ".join(f"{_apart(e.source)} to {_apart(e.target)}" for e in taxonomy.edges[:40])
     alt = f"Graph of dependencies, preliminary categories left. {len(taxonomy.edges)} edges: {edges or 'none'}."
+    if taxonomy.unconfirmed:
+        alt += f" {len(taxonomy.unconfirmed)} candidates were taken out because they are not confirmed."
     svg = figures_taxonomy.taxonomy_svg(taxonomy, report.planted, unit, "taxonomy", alt)
     return Picture("taxonomy", Markup(svg), alt)  # noqa: S704 - built by an XML serializer
 
 
 def proportions_picture(report: ReportData) -> Picture | None:
     """Counts before and after."""
-    rows = share_rows(report)
-    if not rows:
+    rows, proposal = share_rows(report), report.proposal
+    if not rows or proposal is None:
         return None
-    alt = "Examples per category before and after the proposal: " + "; ".join(
-        f"{_apart(r.category)} {r.before} to {r.after}" for r in rows[:40]
-    )
-    svg = figures_proportions.proportions_svg(rows, "proportions", alt)
+    advised = proposal.decision == "change"
+    alt = "Examples per category before and after the proposal" + ("" if advised else ", which is not advised") + ": "
+    alt += "; ".join(f"{_apart(r.category)} {r.before} to {r.after}" for r in rows[:40])
+    svg = figures_proportions.proportions_svg(rows, advised, proposal.slack, "proportions", alt)
     return Picture("proportions", Markup(svg), alt)  # noqa: S704 - built by an XML serializer
 
 
@@ -93,9 +111,10 @@ def verdicts_picture(report: ReportData) -> Picture | None:
     alt = "Differences to the control with their intervals: " + "; ".join(
         f"{_apart(v.arm)} against {_apart(v.control)} {signed(v.difference, 4)} ({signed(v.low, 4)} to "
         f"{signed(v.high, 4)}, {percent(v.confidence)} interval), {v.outcome.value}"
-        for v in report.verdicts
+        + ("" if v.predicted is None else f", predicted {signed(v.predicted, 4)}")
+        for v in in_order(report)
     )
-    svg = figures_validation.verdicts_svg(report.verdicts, "verdicts", alt)
+    svg = figures_validation.verdicts_svg(in_order(report), "verdicts", alt)
     return Picture("verdicts", Markup(svg), alt)  # noqa: S704 - built by an XML serializer
 
 

@@ -9,22 +9,33 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from tasks.effects.matrix import EffectMatrix
 from tasks.errors import InputError
-from tasks.report import pictures, summary
+from tasks.report import decided, judged, phrases, pictures, summary
 from tasks.report.canvas import write_figure
 from tasks.report.content import FINISHED, ReportData
 from tasks.report.figures_curriculum import category_order
-from tasks.report.figures_heatmap import color_limit, heatmap
-from tasks.report.figures_proportions import signed_percent
+from tasks.report.figures_heatmap import color_limit, delta_grid, heatmap
+from tasks.report.figures_proportions import signed_percent, span_text
 from tasks.report.figures_taxonomy import connected, taxonomy_graph
 from tasks.report.lettering import carried, decimals_for, duration, percent, plain, probability, signed, whole
-from tasks.report.planted import compare
 from tasks.report.shares import share_rows
-from tasks.report.tables import category_rows, effects_tables, tokens, training_seconds, verdict_rows
+from tasks.report.tables import (
+    category_rows,
+    edge_rows,
+    effects_tables,
+    measured_metrics,
+    score_text,
+    tokens,
+    training_seconds,
+    training_sets,
+    verdict_rows,
+)
 
 
 def render(report: ReportData) -> str:
@@ -44,8 +55,11 @@ def render(report: ReportData) -> str:
         percent=percent,
         probability=probability,
         duration=duration,
-        name=summary.name,
+        name=phrases.name,
+        ended=phrases.ended,
         signed_percent=signed_percent,
+        span=span_text,
+        score=score_text,
     )
     template = environment.from_string(folder.joinpath("report.html").read_text(encoding="utf-8"))
     style = folder.joinpath("report.css").read_text(encoding="utf-8")
@@ -88,7 +102,8 @@ def write_figures(report: ReportData, folder: Path) -> tuple[Path, ...]:
     written = []
     for suffix in (".svg", ".png"):
         if report.effects is not None:
-            write_figure(heatmap(report.effects, report.false_discovery_rate), folder / f"effects{suffix}")
+            grid = delta_grid(report.effects, report.false_discovery_rate)
+            write_figure(heatmap(grid), folder / f"effects{suffix}")
             written.append(folder / f"effects{suffix}")
         if report.taxonomy is not None and connected(report.taxonomy, report.planted):
             unit = report.effects.unit if report.effects else ""
@@ -102,12 +117,17 @@ def _page(report: ReportData) -> dict[str, Any]:
     return {
         "report": report,
         "say": summary,
+        "phrase": phrases,
+        "decided": decided,
+        "judged": judged,
         "unit": unit,
         "complete": bool(report.verdicts) and all(r.state == FINISHED for r in report.runs),
         "finished": [r for r in report.runs if r.state == FINISHED],
         "training_seconds": training_seconds(report),
         "tokens": tokens(report),
         "categories": category_rows(report),
+        "metrics": measured_metrics(report),
+        "training_sets": training_sets(report),
         "config": _config(report.config),
         **_effects(report),
         **_proposal(report),
@@ -127,11 +147,22 @@ def _effects(report: ReportData) -> dict[str, Any]:
     for number, (arm, effects) in enumerate((*given, *report.other_effects)):
         name = "effects" if number == 0 else f"effects-{number}"
         tables = effects_tables(report, arm, effects, f"{name}-source")
-        digits = decimals_for([color_limit(effects, report.false_discovery_rate)], 2) + 1
+        limit = color_limit(delta_grid(effects, report.false_discovery_rate))
         arms.append(
-            {"tables": tables, "picture": pictures.effects_picture(report, tables, f"{name}-map"), "digits": digits}
+            {
+                "tables": tables,
+                "picture": pictures.effects_picture(report, tables, f"{name}-map"),
+                "coefficients": pictures.coefficients_picture(report, tables, f"{name}-gamma"),
+                "digits": decimals_for([limit], 2) + 1,
+                "slope_digits": _slope_digits(effects, tables.per),
+            }
         )
     return {"arms": arms, "source_links": arms[0]["tables"].links if given else {}}
+
+
+def _slope_digits(effects: EffectMatrix, per: int) -> int:
+    """Decimals that show the median standard error of a slope with two digits."""
+    return decimals_for([float(np.median(effects.marginal_error)) * per], 2)
 
 
 def _proposal(report: ReportData) -> dict[str, Any]:
@@ -143,8 +174,7 @@ def _order(report: ReportData, unit: str) -> dict[str, Any]:
     alone = [c for c in taxonomy.categories if c not in connected(taxonomy, report.planted)] if taxonomy else []
     return {
         "alone": alone,
-        "comparison": compare(taxonomy, report.planted) if taxonomy and report.planted else None,
-        "edges": {(e.source, e.target): e for e in taxonomy.edges} if taxonomy else {},
+        "edges": edge_rows(taxonomy, report.planted) if taxonomy else (),
         "edge_digits": decimals_for([e.delta for e in taxonomy.edges], 2) + 1 if taxonomy else 2,
         "taxonomy_picture": pictures.taxonomy_picture(report, unit),
         "curriculum_picture": pictures.curriculum_picture(report),
@@ -160,6 +190,7 @@ def _validation(report: ReportData, unit: str) -> dict[str, Any]:
     return {
         "verdicts": verdict_rows(report),
         "verdict_digits": decimals_for(numbers, 2) + 1,
+        "regret_digits": decimals_for([r.by_chance for r in report.regrets], 2) if report.regrets else 2,
         "verdicts_picture": pictures.verdicts_picture(report),
         "performances_picture": pictures.performances_picture(report, unit),
         "runs_of": {(r.label, r.seed): r for r in report.runs if r.phase == "validate" and r.state == FINISHED},

@@ -1,10 +1,13 @@
-"""Baseline, proposal and sign rule side by side, one row per category."""
+"""Baseline, proposal and sign rule side by side, one row per category, with how far each count could lie elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tasks.report.content import ReportData
+
+Span = tuple[float, float]
+"""From … to …, in examples per epoch."""
 
 
 @dataclass(frozen=True)
@@ -14,14 +17,22 @@ class ShareRow:
     Attributes:
         category: its name.
         before: examples per epoch in the baseline.
-        after: examples per epoch proposed.
+        after: examples per epoch in the best proportions found.
+        recommended: examples per epoch to train on: `after`, or `before` where the baseline is kept.
         sign_rule: examples of the sign-rule control, None where there is none.
+        allowed: what the limits on this category alone allow, None where unknown.
+        optimal: where its count could lie at no loss of gain, the others adapting; None where not computed.
+        near: where it could lie at the small loss that the proposal's slack allows, likewise.
     """
 
     category: str
     before: int
     after: int
+    recommended: int
     sign_rule: int | None
+    allowed: Span | None
+    optimal: Span | None
+    near: Span | None
 
     @property
     def change(self) -> int:
@@ -47,8 +58,12 @@ def share_rows(report: ReportData) -> tuple[ShareRow, ...]:
     unknown = [c for c in proposal.categories if c not in before]
     if unknown:
         raise ValueError(f"the proposal has categories that the baseline counts lack: {unknown[:5]}")
+    n = proposal.total
+    allowed = {one.category: (one.low, one.high) for one in report.allowed}
+    optimal = {one.category: (one.optimal_low * n, one.optimal_high * n) for one in proposal.sensitivity}
+    near = {one.category: (one.near_low * n, one.near_high * n) for one in proposal.sensitivity}
     rows = [
-        ShareRow(c, before[c], after, rule.get(c))
-        for c, after in zip(proposal.categories, proposal.counts, strict=True)
+        ShareRow(c, before[c], after, recommended, rule.get(c), allowed.get(c), optimal.get(c), near.get(c))
+        for c, after, recommended in zip(proposal.categories, proposal.counts, proposal.recommended_counts, strict=True)
     ]
     return tuple(sorted(rows, key=lambda r: (-r.change, r.category)))

@@ -1,52 +1,30 @@
-"""The report in plain sentences. Names from data are escaped and kept apart from the words around them."""
+"""The report's summary in plain sentences. Names from data are escaped and kept apart from the words around them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 
 from markupsafe import Markup
 
 from tasks.effects.matrix import EffectMatrix
-from tasks.interventions.intervention import BASELINE
-from tasks.proportions.proposal import Proposal
-from tasks.report.content import FINISHED, MEASURE, VALIDATE, PlantedEdges, ReportData
-from tasks.report.lettering import decimals_for, literal, percent, plain, probability, signed, whole
+from tasks.interventions.intervention import Arm
+from tasks.report import decided, judged
+from tasks.report.content import FINISHED, MEASURE, PlantedEdges, ReportData
+from tasks.report.lettering import decimals_for, literal, percent, signed, whole
+from tasks.report.phrases import are, between, counted, equals, listed, name
 from tasks.report.planted import Finding, compare
-from tasks.report.shares import share_rows
 from tasks.report.strongest import Cell, contrast
 from tasks.taxonomy.taxonomy import Role, Taxonomy
-from tasks.validation.verdict import Outcome, Verdict
 
-_ARM_WORDS = {
-    "size-matched": "the freed budget refilled from the other categories",
-    "size-reduced": "the training set smaller by that much",
-}
-
-
-def name(text: str) -> Markup:
-    """A category's or arm's name as HTML: escaped, set apart, its writing direction its own."""
-    return Markup('<bdi class="name">{}</bdi>').format(literal(text))
-
-
-def listed(items: Iterable[str | Markup], most: int = 6) -> Markup:
-    """ "a, b and c"; what is beyond `most` is counted."""
-    parts = list(items)
-    rest = len(parts) - most
-    if rest > 0:
-        parts = [*parts[:most], f"{rest} more"]
-    if len(parts) < 2:
-        return Markup("").join(parts)
-    return Markup("{} and {}").format(Markup(", ").join(parts[:-1]), parts[-1])
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """ "1 run", "3 runs"."""
-    return f"{whole(number)} {one if number == 1 else many or one + 's'}"
+DECISION, VERDICT = "Decision", "Verdict"
 
 
 def headline(report: ReportData) -> tuple[tuple[str, Markup], ...]:
-    """What a reader must know, as (topic, sentence) pairs."""
-    lines = [("Measured", measured(report))]
+    """What a reader must know, as (topic, sentences) pairs: the decision first, then what validation says of it."""
+    lines = [(DECISION, decided.decision(report)), (VERDICT, judged.verdict(report))]
+    if report.verdicts and report.untried:
+        lines.append(("Not tried", Markup("{}").format(judged.untried(report).removeprefix("Not tried: "))))
+    lines.append(("Measured", measured(report)))
     if report.effects is not None:
         fdr = report.false_discovery_rate
         lines += [
@@ -55,34 +33,77 @@ def headline(report: ReportData) -> tuple[tuple[str, Markup], ...]:
         ]
     if report.taxonomy is not None:
         lines.append(("Order", dependencies(report.taxonomy, report.planted)))
-    if report.effects is not None:
-        lines.append(("Proposal", proposed(report)))
-    lines.append(("Verdict", verdict(report)))
     return tuple(lines)
 
 
+def plain_headline(report: ReportData) -> tuple[tuple[str, str], ...]:
+    """The same without markup, for terminals."""
+    return tuple((topic, sentence.striptags()) for topic, sentence in headline(report))
+
+
 def measured(report: ReportData) -> Markup:
-    """How many runs measured what."""
+    """How many runs measured what, how they were turned into effects, and how many were chosen adaptively."""
     runs = [r for r in report.runs if r.phase == MEASURE]
-    done = [r for r in runs if r.state == FINISHED]
-    seeds = len({r.seed for r in runs})
-    text = f"{whole(len(done))} of {whole(len(runs))}" if len(done) < len(runs) else whole(len(done))
-    sets = {(r.removed, r.arm) for r in runs if r.removed}
-    arms = sorted({arm for _, arm in sets if arm}) or [report.arm]
-    words = "; ".join(f"{arm}: {_ARM_WORDS[arm]}" if arm in _ARM_WORDS else literal(arm) for arm in arms)
-    return Markup(
-        "{} fine-tunes on {}: the baseline and {}, each with one category’s data left out ({}) and judged on {}."
-    ).format(
+    done = sum(r.state == FINISHED for r in runs)
+    text = f"{whole(done)} of {whole(len(runs))}" if done < len(runs) else whole(done)
+    sets = {r.label for r in runs}
+    design = f" of the design {literal(report.design.design)}" if report.design else ""
+    seeds = {r.seed for r in runs}
+    sentence = Markup("{} fine-tunes{}: {} with {}{}, judged on {}.").format(
         text,
-        counted(seeds, "paired seed"),
+        design,
         counted(len(sets), "training set"),
-        words,
+        "up to " if len(runs) < len(sets) * len(seeds) else "",
+        counted(len(seeds), "seed"),
         counted(_targets(report), "held-out category", "held-out categories"),
     )
+    if report.effects is not None:
+        sentence = Markup("{} Estimator: {}.").format(sentence, literal(report.effects.estimator))
+    return Markup("{} {}").format(sentence, adaptive(report)) if report.adaptive else sentence
 
 
 def _targets(report: ReportData) -> int:
     return len(report.effects.targets) if report.effects else len(report.baseline_counts)
+
+
+def adaptive(report: ReportData) -> str:
+    """How many runs were chosen after a look at earlier results, and what that means."""
+    number = len(report.adaptive)
+    if not number:
+        return "All runs were planned before any result was known."
+    total = sum(r.phase == MEASURE for r in report.runs)
+    return (
+        f"{number} of the {total} runs {'was' if number == 1 else 'were'} chosen after a look at earlier results: they "
+        "serve the decision, but only the planned runs alone give intervals that hold."
+    )
+
+
+_ESTIMATORS = {
+    "paired": "the mean difference between runs of the same seed",
+    "surface": "one response surface fitted to all runs at once",
+}
+
+
+def estimated(report: ReportData, effects: EffectMatrix) -> Markup:
+    """By which estimator the deciding effects came about, in which arm, and how sure their intervals are."""
+    arm = Markup(" Arm: {}.").format(name(report.arm)) if report.arm in list(Arm) else ""
+    return Markup("Estimator: <b>{}</b>, {}.{} Each interval is meant to hold {} of the time.").format(
+        literal(effects.estimator), _ESTIMATORS.get(effects.estimator, "as stored"), arm, percent(effects.confidence)
+    )
+
+
+def reach(report: ReportData, effects: EffectMatrix) -> str:
+    """A surface's caveat: which sources no run leaves out, so that their Δ is extrapolated; empty if there are none."""
+    lowest = (
+        {c: min(dict(one.counts).get(c, 0) for one in report.interventions) for c in effects.sources}
+        if (report.interventions)
+        else {}
+    )
+    beyond = [c for c, n in lowest.items() if n > 0]
+    if not beyond:
+        return ""
+    which = "any category" if len(beyond) == len(effects.sources) else f"{len(beyond)} of the categories"
+    return f"No run leaves {which} out, so these differences extrapolate beyond the runs; the slopes below do not."
 
 
 def strongest_help(effects: EffectMatrix, fdr: float) -> Markup:
@@ -92,11 +113,12 @@ def strongest_help(effects: EffectMatrix, fdr: float) -> Markup:
         return Markup(
             "No category’s data was shown to help another one (of {} pairs, false discovery rate {})."
         ).format(whole(found.cross), percent(fdr))
-    return Markup("The data of {} improves {}: {}. {} shown to help.").format(
+    return Markup("The data of {} improves {}: {}. {} of {} shown to help.").format(
         name(found.helps[0].source),
         name(found.helps[0].target),
         _amount(effects, found.helps[0]),
-        f"{len(found.helps)} of {counted(found.cross, 'pair')} {'is' if len(found.helps) == 1 else 'are'}",
+        whole(len(found.helps)),
+        _pairs_are(len(found.helps), found.cross),
     )
 
 
@@ -105,34 +127,33 @@ def strongest_harm(effects: EffectMatrix, fdr: float) -> Markup:
     found = contrast(effects, fdr)
     if not found.hurts:
         return Markup("No category’s data was shown to hurt another one.")
-    return Markup("The data of {} worsens {}: {}. {} shown to hurt.").format(
+    return Markup("The data of {} worsens {}: {}. {} of {} shown to hurt.").format(
         name(found.hurts[0].source),
         name(found.hurts[0].target),
         _amount(effects, found.hurts[0]),
-        f"{len(found.hurts)} of {counted(found.cross, 'pair')} {'is' if len(found.hurts) == 1 else 'are'}",
+        whole(len(found.hurts)),
+        _pairs_are(len(found.hurts), found.cross),
     )
+
+
+def _pairs_are(number: int, cross: int) -> str:
+    return f"{counted(cross, 'pair')} {'is' if number == 1 else 'are'}"
 
 
 def _amount(effects: EffectMatrix, cell: Cell) -> Markup:
     digits = decimals_for([cell.delta], 2)
-    return Markup('<strong class="number">Δ = {}</strong> {} ({} interval {} to {}, q {})').format(
+    return Markup('<strong class="number">Δ = {}</strong> {} ({} interval {}, q {})').format(
         signed(cell.delta, digits),
-        effects.unit,
+        literal(effects.unit),
         percent(effects.confidence),
-        signed(cell.low, digits),
-        signed(cell.high, digits),
-        _equals(cell.q_value),
+        between(cell.low, cell.high, digits),
+        equals(cell.q_value),
     )
-
-
-def _equals(p: float) -> str:
-    text = probability(p)
-    return text.replace("<", "< ") if text.startswith("<") else f"= {text}"
 
 
 def main_effects(report: ReportData) -> Markup:
     """How far "some data are better for everything" goes."""
-    if report.main_effects is None:
+    if report.main_effects is None or not math.isfinite(report.main_effects.share_of_variance):
         return Markup("")
     share = report.main_effects.share_of_variance
     if share >= 0.8:
@@ -145,9 +166,9 @@ def main_effects(report: ReportData) -> Markup:
 
 
 def dependencies(taxonomy: Taxonomy, truth: PlantedEdges | None) -> Markup:
-    """Roles and edges of the taxonomy, and how it compares with a planted truth."""
+    """Roles and edges of the taxonomy, what pair-out runs say of them, and how it compares with a planted truth."""
     if not taxonomy.edges:
-        text = Markup("No dependency between categories was shown; every order is as good as another.")
+        text = Markup("No dependency between categories was shown: the evidence prefers no order.")
     else:
         base = [name(c) for c, role in taxonomy.roles if role is Role.BASE]
         dependent = [name(c) for c, role in taxonomy.roles if role is Role.DEPENDENT]
@@ -156,6 +177,7 @@ def dependencies(taxonomy: Taxonomy, truth: PlantedEdges | None) -> Markup:
             listed(base) or "none",
             listed(dependent) or "none",
         )
+    text = Markup("{} {}").format(text, confirmation(taxonomy))
     if truth is None:
         return text
     found = compare(taxonomy, truth)
@@ -163,115 +185,25 @@ def dependencies(taxonomy: Taxonomy, truth: PlantedEdges | None) -> Markup:
     return Markup("{} Of {} that were planted, {} found and {} missed; {} found that {} not planted.").format(
         text,
         counted(planted, "direct dependency", "direct dependencies"),
-        _are(found.count(Finding.RECOVERED)),
-        _are(found.count(Finding.MISSED)),
-        _are(found.count(Finding.NOT_PLANTED)),
+        are(found.count(Finding.RECOVERED)),
+        are(found.count(Finding.MISSED)),
+        are(found.count(Finding.NOT_PLANTED)),
         "was" if found.count(Finding.NOT_PLANTED) == 1 else "were",
     )
 
 
-def _are(number: int) -> str:
-    return f"{number} {'is' if number == 1 else 'are'}"
-
-
-def proposed(report: ReportData) -> Markup:
-    """The proposal in one sentence, or why there is none."""
-    if report.proposal is None:
-        reason = report.refusal
-        return Markup("Keep the baseline: {}").format(reason) if reason else Markup("Not computed yet.")
-    rows = share_rows(report)
-    up = [Markup("{} {}").format(name(r.category), signed(r.change, 0)) for r in rows if r.change > 0]
-    down = [Markup("{} {}").format(name(r.category), signed(r.change, 0)) for r in reversed(rows) if r.change < 0]
-    moved = sum(r.change for r in rows if r.change > 0)
-    if not moved:
-        return Markup("Keep the baseline: the best mixture within the limits is the one there is.")
-    return Markup("Move {} of {} examples ({}): more {}; fewer {}.").format(
-        whole(moved),
-        whole(report.proposal.total),
-        percent(moved / report.proposal.total, 1),
-        listed(up, 4),
-        listed(down, 4) or "none",
-    )
-
-
-def gain(proposal: Proposal) -> Markup:
-    """What the proposal promises by the coefficients."""
-    before, after = proposal.baseline_objective, proposal.objective
-    text = Markup("Objective αᵀΓw (equivalent amount of data, as a share of N): {} → {}").format(
-        plain(before, 4), plain(after, 4)
-    )
-    if before > 0:
-        return Markup("{}, as if the baseline had {} more data.").format(text, percent(after / before - 1, 1))
-    return Markup("{}.").format(text)
-
-
-def limit_in_words(limit: str) -> Markup:
-    """A limit's identifier ("box-high:algebra") as words; an unknown one literally."""
-    kind, _, category = limit.partition(":")
-    words = {
-        "max-shift": "the total shift",
-        "box-high": "the upper end of the box around {}",
-        "box-low": "the lower end of the box around {}",
-        "available": "what is available of {}",
-        "minimum": "the smallest allowed share of {}",
-        "maximum": "the largest allowed share of {}",
-    }.get(kind)
-    if words is None or ("{}" in words) != bool(category):
-        return Markup("<code>{}</code>").format(literal(limit))
-    return Markup(words).format(name(category))  # noqa: S704 - one of the constant phrases above
-
-
-def headline_verdicts(report: ReportData) -> tuple[Verdict, ...]:
-    """The headline arm's verdicts, the one against the baseline first; all verdicts if it has none."""
-    own = [v for v in report.verdicts if v.arm == report.headline_arm]
-    return tuple(sorted(own or report.verdicts, key=lambda v: v.control != BASELINE))
-
-
-def verdict(report: ReportData) -> Markup:
-    """What validation says about the headline arm, in one or two sentences."""
-    if not report.verdicts:
-        return Markup("{}").format(_not_validated(report))
-    chosen = headline_verdicts(report)
-    text = verdict_sentence(chosen[0])
-    others = [v for v in chosen[1:] if v.arm == chosen[0].arm]
-    if not others:
-        return text
-    parts = [Markup("{} ({})").format(name(v.control), v.outcome.value) for v in others]
-    return Markup("{} Against {}.").format(text, listed(parts))
-
-
-def verdict_sentence(v: Verdict) -> Markup:
-    """One verdict in words."""
-    digits = decimals_for([v.difference, v.low, v.high], 2) + 1
-    phrase = {
-        Outcome.BETTER: "did better than",
-        Outcome.WORSE: "did worse than",
-        Outcome.NO_DIFFERENCE: "was no better than chance against",
-    }[v.outcome]
-    text = Markup('On {}, {} <strong class="{}">{}</strong> {}: {} {} ({} interval {} to {}, adjusted p {}).').format(
-        counted(v.seeds, "fresh seed"),
-        name(v.arm),
-        v.outcome.name.lower(),
-        phrase,
-        name(v.control),
-        signed(v.difference, digits),
-        v.unit,
-        percent(v.confidence),
-        signed(v.low, digits),
-        signed(v.high, digits),
-        _equals(v.p_adjusted),
-    )
-    if v.predicted is None:
-        return text
-    return Markup("{} The effects had predicted {}.").format(text, signed(v.predicted, digits))
-
-
-def _not_validated(report: ReportData) -> str:
-    planned = [r for r in report.runs if r.phase == VALIDATE]
-    if not planned:
-        return "Not validated yet: no validation run is planned."
-    done = sum(r.state == FINISHED for r in planned)
-    return f"Not validated yet: {done} of {counted(len(planned), 'validation run')} are finished."
+def confirmation(taxonomy: Taxonomy) -> str:
+    """What runs without both categories say of the edges."""
+    said = [edge.confirmed for edge in (*taxonomy.edges, *taxonomy.unconfirmed)]
+    yes, no = said.count(True), said.count(False)
+    if not yes + no:
+        out = "No runs without both categories were made to confirm them." if taxonomy.edges else ""
+    else:
+        out = f"Runs without both categories confirm {yes} of the {yes + no} that they tested."
+    if taxonomy.unconfirmed:
+        number = len(taxonomy.unconfirmed)
+        out += f" {counted(number, 'candidate was', 'candidates were')} taken out, not being confirmed."
+    return out.strip()
 
 
 def progress(report: ReportData) -> str:

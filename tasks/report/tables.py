@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.effects.matrix import EffectMatrix
-from tasks.report.content import ReportData, RunRow
+from tasks.benchmarks.scores import SHARE, Metric, Score, metric_order
+from tasks.effects.matrix import EffectMatrix, Matrix
+from tasks.interventions.intervention import BASELINE
+from tasks.report.content import FINISHED, MEASURE, PLANNED_ONLY, PlantedEdges, ReportData, RunRow
+from tasks.report.judged import in_order
+from tasks.report.lettering import DASH, percent, plain
+from tasks.report.planted import compare
 from tasks.report.strongest import Cell, ranked
+from tasks.taxonomy.taxonomy import Edge, Taxonomy
 from tasks.validation.verdict import Verdict
 
 LISTED_CELLS = 240
@@ -19,20 +26,24 @@ class SourceRow:
     """One column of the effects with the runs behind it.
 
     Attributes:
-        source: the category left out.
+        source: the category whose data it is about.
         anchor: id of this row in the document.
-        amount: examples removed (the effects' unit of amount).
+        amount: how much of it the baseline has more than the training sets it is compared with.
         own: its effect on itself; NaN where it is not measured.
+        slope: its effect on itself per `EffectsTables.per` units; NaN likewise.
+        slope_error: standard error of `slope`.
         mean: mean effect on the other targets.
         helped: other targets it is shown to help.
         hurt: other targets it is shown to hurt.
-        runs: finished runs without it.
+        runs: finished runs that change it alone; empty for a surface, which rests on all runs.
     """
 
     source: str
     anchor: str
     amount: float
     own: float
+    slope: float
+    slope_error: float
     mean: float
     helped: int
     hurt: int
@@ -41,15 +52,17 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class EffectsTables:
-    """An arm's effects as tables.
+    """Effects of one name as tables.
 
     Attributes:
-        arm: which arm.
+        arm: the name.
         effects: the matrix itself.
         sources: a row per source.
         baseline: finished baseline runs.
         cells: the listed cross cells, strongest first.
         complete: whether `cells` holds every cross cell.
+        per: units of amount that slopes are given for: the power of ten that makes them readable.
+        adaptive: finished runs chosen after a look at earlier results that these effects rest on.
     """
 
     arm: str
@@ -58,36 +71,59 @@ class EffectsTables:
     baseline: tuple[RunRow, ...]
     cells: tuple[Cell, ...]
     complete: bool
+    per: int
+    adaptive: int
 
     @property
     def links(self) -> dict[str, str]:
         """Source → link to its row."""
         return {row.source: f"#{row.anchor}" for row in self.sources}
 
+    @property
+    def surface(self) -> bool:
+        """Whether all runs together were fitted, so that no column has runs of its own."""
+        return self.effects.estimator == "surface"
+
 
 def effects_tables(report: ReportData, arm: str, effects: EffectMatrix, prefix: str) -> EffectsTables:
-    """Tables of one arm; anchors start with `prefix`."""
-    means = dict(report.main_effects.values) if report.main_effects and arm == report.arm else {}
-    rows = []
-    for j, source in enumerate(effects.sources):
-        other = np.array([t != source for t in effects.targets])
-        column, shown = effects.delta[:, j], effects.q_value[:, j] <= report.false_discovery_rate
-        own = column[~other]
-        rows.append(
-            SourceRow(
-                source=source,
-                anchor=f"{prefix}-{j}",
-                amount=float(effects.amounts[j]),
-                own=float(own[0]) if own.size else float("nan"),
-                mean=means.get(source, float(column[other].mean()) if other.any() else float("nan")),
-                helped=int((shown & other & (column > 0)).sum()),
-                hurt=int((shown & other & (column < 0)).sum()),
-                runs=report.measured(source, arm),
-            )
-        )
+    """Tables of the effects of this name; anchors start with `prefix`."""
+    per = slope_scale(effects)
+    rows = tuple(_source_row(report, arm, effects, (j, f"{prefix}-{j}"), per) for j in range(len(effects.sources)))
     listed = ranked(effects, report.false_discovery_rate, LISTED_CELLS)
     cross = effects.delta.size - sum(t in effects.sources for t in effects.targets)
-    return EffectsTables(arm, effects, tuple(rows), report.measured(None, arm), listed, len(listed) == cross)
+    later = 0 if arm.endswith(PLANNED_ONLY) else sum(run.state == FINISHED for run in report.adaptive)
+    baseline = () if effects.estimator == "surface" else report.measured(None, arm)
+    return EffectsTables(arm, effects, rows, baseline, listed, len(listed) == cross, per, later)
+
+
+def _source_row(report: ReportData, arm: str, effects: EffectMatrix, place: tuple[int, str], per: int) -> SourceRow:
+    j, anchor = place
+    source = effects.sources[j]
+    means = dict(report.main_effects.values) if report.main_effects and arm == report.arm else {}
+    other = np.array([t != source for t in effects.targets])
+    column, shown = effects.delta[:, j], effects.q_value[:, j] <= report.false_discovery_rate
+    return SourceRow(
+        source=source,
+        anchor=anchor,
+        amount=float(effects.amounts[j]),
+        own=_only(column[~other]),
+        slope=_only(effects.marginal[~other, j]) * per,
+        slope_error=_only(effects.marginal_error[~other, j]) * per,
+        mean=means.get(source, float(column[other].mean()) if other.any() else float("nan")),
+        helped=int((shown & other & (column > 0)).sum()),
+        hurt=int((shown & other & (column < 0)).sum()),
+        runs=() if effects.estimator == "surface" else report.measured(source, arm),
+    )
+
+
+def _only(values: Matrix) -> float:
+    return float(values[0]) if values.size else float("nan")
+
+
+def slope_scale(effects: EffectMatrix) -> int:
+    """1, 10, 100, … units of amount: the fewest for which the largest slope is at least 0.1."""
+    largest = float(np.abs(effects.marginal[np.isfinite(effects.marginal)]).max(initial=0.0))
+    return 10 ** min(max(math.ceil(math.log10(0.1 / largest)), 0), 6) if largest > 0 else 1
 
 
 @dataclass(frozen=True)
@@ -98,20 +134,125 @@ class CategoryRow:
         category: its name.
         kept: examples in the pool.
         baseline: examples per epoch in the baseline, None where it is not part of it.
-        exact_match: of the baseline, 0…1, None where it was not measured.
+        scores: of the baseline, one per metric of `measured_metrics`, None where it was not measured.
     """
 
     category: str
     kept: int
     baseline: int | None
-    exact_match: float | None
+    scores: tuple[Score | None, ...]
+
+
+def measured_metrics(report: ReportData) -> tuple[Metric, ...]:
+    """What the baseline was measured with: loss, exact match, then the others by name."""
+    found = {one.metric.name: one.metric for one in report.baseline_scores}
+    return tuple(found[name] for name in metric_order(found))
+
+
+def score_text(score: Score | None, metric: Metric) -> str:
+    """A score with its standard error, e.g. "62.5% ± 17.1" or "1.234 ± 0.056"; a dash for None."""
+    if score is None:
+        return DASH
+    error = score.standard_error
+    if metric.unit == SHARE:
+        return percent(score.value, 1) + ("" if error is None else f" ± {plain(100 * error, 1)}")
+    return plain(score.value, 3) + ("" if error is None else f" ± {plain(error, 3)}")
 
 
 def category_rows(report: ReportData) -> tuple[CategoryRow, ...]:
     """The pool's categories in its order, then any that only the baseline has."""
-    kept, baseline, exact = dict(report.pool.kept), dict(report.baseline_counts), dict(report.baseline_exact_match)
+    kept, baseline = dict(report.pool.kept), dict(report.baseline_counts)
+    scores = {(one.score.category, one.metric.name): one.score for one in report.baseline_scores}
+    metrics = [metric.name for metric in measured_metrics(report)]
     names = [*kept, *(c for c in baseline if c not in kept)]
-    return tuple(CategoryRow(c, kept.get(c, 0), baseline.get(c), exact.get(c)) for c in names)
+    return tuple(
+        CategoryRow(c, kept.get(c, 0), baseline.get(c), tuple(scores.get((c, m)) for m in metrics)) for c in names
+    )
+
+
+@dataclass(frozen=True)
+class TrainingSetRow:
+    """One planned training set of the measuring phase.
+
+    Attributes:
+        label: its name.
+        total: examples per epoch.
+        changes: (category, examples more or fewer than in the baseline) where they differ, the largest first.
+        runs: its planned runs.
+        finished: how many of them are finished.
+        adaptive: how many of them were chosen after a look at earlier results.
+    """
+
+    label: str
+    total: int
+    changes: tuple[tuple[str, int], ...]
+    runs: tuple[RunRow, ...]
+    finished: int
+    adaptive: int
+
+
+def training_sets(report: ReportData) -> tuple[TrainingSetRow, ...]:
+    """The planned training sets in the plan's order; empty without a plan."""
+    runs: dict[str, list[RunRow]] = {}
+    for run in report.runs:
+        if run.phase == MEASURE:
+            runs.setdefault(run.label, []).append(run)
+    before = next((dict(one.counts) for one in report.interventions if one.name == BASELINE), {})
+    rows = []
+    for one in report.interventions:
+        changes = [(c, n - before.get(c, 0)) for c, n in one.counts if n != before.get(c, 0)]
+        mine = tuple(runs.get(one.name, ()))
+        rows.append(
+            TrainingSetRow(
+                one.name,
+                one.total,
+                tuple(sorted(changes, key=lambda change: (-abs(change[1]), change[0]))),
+                mine,
+                sum(run.state == FINISHED for run in mine),
+                sum(run.adaptive for run in mine),
+            )
+        )
+    return tuple(rows)
+
+
+@dataclass(frozen=True)
+class EdgeRow:
+    """A dependency, or a candidate for one.
+
+    Attributes:
+        source: the preliminary category.
+        target: the dependent one.
+        edge: the evidence, None for a planted dependency that was missed.
+        state: what became of it, in words.
+        truth: how it compares with the planted world; empty where nothing is planted.
+    """
+
+    source: str
+    target: str
+    edge: Edge | None
+    state: str
+    truth: str
+
+
+def edge_rows(taxonomy: Taxonomy, planted: PlantedEdges | None) -> tuple[EdgeRow, ...]:
+    """Kept edges, candidates that were taken out, and planted edges that were missed, sorted by their ends."""
+    states = [(e, _kept(e)) for e in taxonomy.edges]
+    states += [(e, "taken out to break a cycle") for e in taxonomy.removed]
+    states += [(e, f"taken out: {_unsure(e)}") for e in taxonomy.unconfirmed]
+    truth = {(s, t): finding.value for s, t, finding in compare(taxonomy, planted).edges} if planted else {}
+    rows = [EdgeRow(e.source, e.target, e, state, truth.get((e.source, e.target), "")) for e, state in states]
+    known = {(row.source, row.target) for row in rows}
+    rows += [EdgeRow(s, t, None, "not found", finding) for (s, t), finding in truth.items() if (s, t) not in known]
+    return tuple(sorted(rows, key=lambda row: (row.source, row.target)))
+
+
+def _kept(edge: Edge) -> str:
+    return "kept" if edge.confirmed is None else f"kept, {_unsure(edge)}"
+
+
+def _unsure(edge: Edge) -> str:
+    """What runs without both categories say."""
+    return {None: "no such runs", True: "confirmed", False: "not confirmed"}[edge.confirmed]
 
 
 @dataclass(frozen=True)
@@ -124,8 +265,8 @@ class VerdictRow:
 
 
 def verdict_rows(report: ReportData) -> tuple[VerdictRow, ...]:
-    """Verdicts in the order given."""
-    return tuple(VerdictRow(v, report.validated(v.arm), report.validated(v.control)) for v in report.verdicts)
+    """Verdicts, the headline arm's first."""
+    return tuple(VerdictRow(v, report.validated(v.arm), report.validated(v.control)) for v in in_order(report))
 
 
 def training_seconds(report: ReportData) -> float | None:

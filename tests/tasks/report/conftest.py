@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,14 +11,28 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tasks.benchmarks.scores import HELD_OUT_METRICS, Metric, Score
 from tasks.curriculum.curriculum import Curriculum, Schedule
 from tasks.effects.matrix import EffectMatrix
+from tasks.interventions.designs.removals import leave_one_out
+from tasks.interventions.designs.summary import DesignSummary, leave_one_out_summary
+from tasks.interventions.intervention import Arm, Intervention
 from tasks.interventions.manifest import Manifest
 from tasks.pool.summary import PoolSummary
-from tasks.proportions.proposal import Limits, Proposal, ShadowPrice
-from tasks.report.content import ArmPerformance, MainEffects, PlantedEdges, ReportData, RunRow
+from tasks.proportions.proposal import Gain, Limits, Proposal, ShadowPrice, ShareRange
+from tasks.report.content import (
+    AllowedRange,
+    ArmPerformance,
+    BaselineScore,
+    MainEffects,
+    PlantedEdges,
+    ReportData,
+    RunRow,
+)
 from tasks.taxonomy.taxonomy import Edge, Role, Taxonomy
+from tasks.validation.regret import Regret
 from tasks.validation.verdict import Outcome, Verdict
+from tasks.validation.wording import Setting, verdict_text
 
 SKILLS = ("add", "copy", "reverse", "reverse-shift", "shift", "sort", "story-add", "upper")
 DIRECT = (
@@ -64,7 +79,9 @@ def effects_of(names: tuple[str, ...], truth: np.ndarray, seeds: int, noise: flo
     identified = np.diag(p) < 0.05
     gamma = np.where(identified[:, None], marginal / np.diag(marginal)[:, None], np.nan)
     nothing = np.full((k, k), np.nan)
+    width = np.where(identified[:, None], np.abs(half / amounts / np.diag(marginal)[:, None]), np.nan)
     return EffectMatrix(
+        estimator="paired",
         targets=names,
         sources=names,
         unit="nats per token",
@@ -78,21 +95,39 @@ def effects_of(names: tuple[str, ...], truth: np.ndarray, seeds: int, noise: flo
         q_value=benjamini_hochberg(p),
         amounts=amounts,
         marginal=marginal,
+        marginal_error=error / amounts,
         gamma=gamma,
-        gamma_low=nothing,
-        gamma_high=nothing,
+        gamma_low=gamma - width,
+        gamma_high=gamma + width,
         identified=identified,
         asymmetry_p=nothing,
         seed_delta=seed_delta,
     )
 
 
-def taxonomy_of(effects: EffectMatrix, pairs: list[tuple[str, str]]) -> Taxonomy:
-    row = {n: i for i, n in enumerate(effects.targets)}
-    edges = tuple(
-        Edge(s, t, float(effects.delta[row[t], row[s]]), float(effects.q_value[row[t], row[s]]), 0.01, 0.9)
-        for s, t in sorted(pairs)
+def as_surface(effects: EffectMatrix) -> EffectMatrix:
+    """The same numbers as a surface has them: no differences of seeds, slopes steeper than Δ / amount."""
+    return replace(
+        effects,
+        estimator="surface",
+        seed_delta=np.full_like(effects.seed_delta, np.nan),
+        marginal=effects.marginal * 1.4,
+        marginal_error=effects.marginal_error * 0.7,
     )
+
+
+def taxonomy_of(effects: EffectMatrix, pairs: list[tuple[str, str]], candidates: list[tuple[str, str]]) -> Taxonomy:
+    """Edges at `pairs`, the first confirmed and the second not; `candidates` taken out as unconfirmed."""
+    row = {n: i for i, n in enumerate(effects.targets)}
+
+    def edge(pair: tuple[str, str], confirmed: bool | None) -> Edge:
+        s, t = pair
+        p = math.nan if confirmed is None else 0.012 if confirmed else 0.41
+        cell = row[t], row[s]
+        return Edge(s, t, float(effects.delta[cell]), float(effects.q_value[cell]), 0.01, 0.9, p, confirmed)
+
+    kept = sorted(pairs)
+    edges = tuple(edge(pair, {0: True, 1: False}.get(i)) for i, pair in enumerate(kept))
     names = tuple(sorted(effects.targets))
     levels = dict.fromkeys(names, 0)
     for _ in names:
@@ -104,12 +139,20 @@ def taxonomy_of(effects: EffectMatrix, pairs: list[tuple[str, str]]) -> Taxonomy
         for n in names
     }
     longer = {(s, t) for s, t in pairs if any((s, m) in pairs and (m, t) in pairs for m in names)}
-    return Taxonomy(names, edges, tuple(sorted(set(pairs) - longer)), (), tuple(levels.items()), tuple(roles.items()))
+    return Taxonomy(
+        names,
+        edges,
+        tuple(sorted(set(pairs) - longer)),
+        (),
+        tuple(levels.items()),
+        tuple(roles.items()),
+        unconfirmed=tuple(edge(pair, False if i else None) for i, pair in enumerate(sorted(candidates))),
+    )
 
 
 def runs_of(names: tuple[str, ...], seeds: int, arms: list[str]) -> tuple[RunRow, ...]:
     rows = []
-    for label, removed in [("baseline", ()), *((f"without {n} (size-matched)", (n,)) for n in names)]:
+    for label, changed in [("baseline", ()), *((f"without {n} (size-matched)", (n,)) for n in names)]:
         for seed in range(seeds):
             rows.append(
                 RunRow(
@@ -124,8 +167,8 @@ def runs_of(names: tuple[str, ...], seeds: int, arms: list[str]) -> tuple[RunRow
                     "node-1",
                     0.412 + seed / 100,
                     seed == 0,
-                    removed,
-                    "size-matched" if removed else None,
+                    changed,
+                    "size-matched" if changed else None,
                 )
             )
     for arm in arms:
@@ -147,6 +190,12 @@ def runs_of(names: tuple[str, ...], seeds: int, arms: list[str]) -> tuple[RunRow
     return tuple(rows)
 
 
+def design_of(counts: dict[str, int], seeds: int) -> tuple[DesignSummary, tuple[Intervention, ...]]:
+    plenty = {c: 4 * n for c, n in counts.items()}
+    interventions = leave_one_out(counts, plenty, (Arm.SIZE_MATCHED,))
+    return leave_one_out_summary(interventions, seeds), interventions
+
+
 def curriculum_of(names: tuple[str, ...], counts: list[int], taxonomy: Taxonomy) -> Curriculum:
     roles = dict(taxonomy.roles)
     tilt = [{Role.BASE: 1, Role.MIDDLE: 0, Role.DEPENDENT: -1}[roles[n]] for n in names]
@@ -157,33 +206,29 @@ def curriculum_of(names: tuple[str, ...], counts: list[int], taxonomy: Taxonomy)
 
 
 VERDICTS = (
-    ("proposal", "baseline", 0.0312, 0.011, 0.0514, 0.004, 0.027, Outcome.BETTER),
+    ("proposal", "baseline", 0.0312, 0.011, 0.0514, 0.004, (0.027, 0.012, 0.041), Outcome.BETTER),
     ("proposal", "random step", 0.0204, -0.0031, 0.0439, 0.21, None, Outcome.NO_DIFFERENCE),
-    ("sign-rule", "baseline", -0.0188, -0.0301, -0.0075, 0.012, None, Outcome.WORSE),
+    ("sign-rule", "baseline", -0.0188, -0.0301, -0.0075, 0.012, (0.0181, 0.009, 0.028), Outcome.WORSE),
     ("curriculum", "shuffled curriculum", 0.0021, -0.0142, 0.0184, 1.0, None, Outcome.NO_DIFFERENCE),
 )
 
 
 def verdicts_of(names: tuple[str, ...]) -> tuple[Verdict, ...]:
-    return tuple(
-        Verdict(
-            arm,
-            control,
-            5,
-            "nats per token",
-            d,
-            low,
-            high,
-            0.95,
-            p / 2,
-            p,
-            predicted,
-            outcome,
-            f"{arm} against {control}: {outcome.value}.",
-            tuple((n, d + 0.01 * i) for i, n in enumerate(names)),
-        )
-        for arm, control, d, low, high, p, predicted, outcome in VERDICTS
-    )
+    found = []
+    for arm, control, d, low, high, p, predicted, outcome in VERDICTS:
+        value, below, above = predicted or (None, None, None)
+        by_category = tuple((n, d + 0.01 * i) for i, n in enumerate(names))
+        bare = Verdict(
+            arm, control, 5, "nats per token", d, low, high, 0.95, p / 2, p, value, outcome, "", by_category,
+            below, above, 0.03,
+        )  # fmt: skip
+        found.append(verdict_text(bare, Setting(len(VERDICTS), 2 if control == "random step" else 1)))
+    return tuple(found)
+
+
+def regrets_of(arms: list[str]) -> tuple[Regret, ...]:
+    """Three arms within luck, the others beyond it."""
+    return tuple(Regret(arm, arms[0], 0.004 * i, 0.0093, "nats per token") for i, arm in enumerate(arms))
 
 
 def build(names: tuple[str, ...] = SKILLS, seeds: int = 3, number: int = 0) -> ReportData:
@@ -198,6 +243,7 @@ def build(names: tuple[str, ...] = SKILLS, seeds: int = 3, number: int = 0) -> R
         truth[names.index("upper"), names.index("story-add")] = -0.28
         truth[names.index("reverse-shift"), names.index("copy")] = 0.5
         pairs = [*DIRECT[:4], ("upper", "sort"), ("copy", "reverse-shift")]
+        candidates = [DIRECT[4], ("sort", "upper")]
         planted: PlantedEdges | None = PlantedEdges(DIRECT, (("copy", "reverse-shift"),))
     else:
         pairs = [
@@ -206,7 +252,7 @@ def build(names: tuple[str, ...] = SKILLS, seeds: int = 3, number: int = 0) -> R
         pairs = sorted(set(pairs))[:k]
         for s, t in pairs:
             truth[names.index(t), names.index(s)] = rng.uniform(0.2, 0.9)
-        planted = None
+        planted, candidates = None, []
     effects = effects_of(names, truth, seeds, 0.02, number)
     counts = [int(c) for c in effects.amounts]
     changes = [(-1) ** i * round(0.06 * min(counts[i], counts[min(i ^ 1, k - 1)])) for i in range(k)]
@@ -233,8 +279,17 @@ def build(names: tuple[str, ...] = SKILLS, seeds: int = 3, number: int = 0) -> R
         2.2e-16,
         1e-12,
         (),
+        gain=Gain(0.0276, 0.0123, 0.0412, 0.95, "equivalent share", 1000),
+        reason="with 95 % confidence the gain is above 0.0123 equivalent share",
+        warnings=("every share that moves goes as far as the limits (max-shift, box) let it",),
+        sensitivity=tuple(
+            ShareRange(c, n / total, (n + (3 if i == 0 else 0)) / total, (n - 12) / total, (n + 9) / total)
+            for i, (c, n) in enumerate(zip(names, new, strict=True))
+        ),
+        slack=0.1,
     )
-    taxonomy = taxonomy_of(effects, pairs)
+    taxonomy = taxonomy_of(effects, pairs, candidates)
+    design, interventions = design_of(dict(zip(names, counts, strict=True)), seeds)
     arms = ["baseline", "random step 1", "random step 2", "sign-rule", "proposal", "curriculum", "shuffled curriculum"]
     off = effects.delta[~np.eye(k, dtype=bool)].reshape(-1)
     means = [(n, float(np.delete(effects.delta[:, j], j).mean())) for j, n in enumerate(names)]
@@ -256,16 +311,26 @@ def build(names: tuple[str, ...] = SKILLS, seeds: int = 3, number: int = 0) -> R
         baseline_counts=tuple(zip(names, counts, strict=True)),
         runs=runs_of(names, seeds, arms),
         arm="size-matched",
+        design=design,
+        interventions=interventions,
         effects=effects,
-        baseline_exact_match=tuple((n, 0.4 + 0.5 * i / k) for i, n in enumerate(names)),
+        baseline_scores=tuple(
+            BaselineScore(Score(name, metric.name, 0.4 + 0.5 * i / k, 8, 0.0625 if i else None), metric)
+            for metric in (*HELD_OUT_METRICS, Metric("judge_rating", True, "points of 10"))
+            for i, name in enumerate(names)
+            if metric in HELD_OUT_METRICS or i
+        ),
         main_effects=MainEffects(tuple(means), share),
         limits=Limits(total),
+        allowed=tuple(AllowedRange(n, 0.5 * c, 1.5 * c) for n, c in zip(names, counts, strict=True)),
         proposal=proposal,
         sign_rule=tuple((n, c + (9 if i % 3 else -18)) for i, (n, c) in enumerate(zip(names, counts, strict=True))),
         taxonomy=taxonomy,
         planted=planted,
         curriculum=curriculum_of(names, counts, taxonomy),
         verdicts=verdicts_of(names),
+        regrets=regrets_of(["proposal", "curriculum", "baseline", "sign-rule"]),
+        untried=(("uniform", "it would be the same training as another arm"),),
         performances=tuple(
             ArmPerformance(
                 a,
@@ -282,6 +347,11 @@ def build(names: tuple[str, ...] = SKILLS, seeds: int = 3, number: int = 0) -> R
 @pytest.fixture(scope="session")
 def build_report() -> Callable[..., ReportData]:
     return build
+
+
+@pytest.fixture(scope="session")
+def surface_of() -> Callable[[EffectMatrix], EffectMatrix]:
+    return as_surface
 
 
 @pytest.fixture(scope="session")
@@ -304,13 +374,16 @@ def interim_report(small_report: ReportData) -> ReportData:
         effects=None,
         main_effects=None,
         limits=None,
+        allowed=(),
         proposal=None,
         sign_rule=(),
         taxonomy=None,
         planted=None,
         curriculum=None,
         verdicts=(),
+        regrets=(),
+        untried=(),
         performances=(),
-        baseline_exact_match=(),
+        baseline_scores=(),
         seconds=None,
     )

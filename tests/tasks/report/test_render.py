@@ -2,101 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import pickle
 import re
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tasks.effects.matrix import EffectMatrix
-from tasks.errors import InputError
 from tasks.report.content import ReportData
 from tasks.report.lettering import literal
-from tasks.report.render import render, write_figures, write_report
-
-VOID = {"meta", "br", "link", "img", "input", "hr"}
-ROOT = Path(__file__).resolve().parents[3]
-
-
-@dataclass
-class Element:
-    tag: str
-    attributes: dict[str, str]
-    children: list[Element | str] = field(default_factory=list)
-
-    def text(self) -> str:
-        return "".join(c if isinstance(c, str) else c.text() for c in self.children)
-
-    def all(self, tag: str | None = None) -> list[Element]:
-        found = []
-        for child in self.children:
-            if isinstance(child, Element):
-                if tag in (None, child.tag):
-                    found.append(child)
-                found += child.all(tag)
-        return found
-
-    def by_id(self, identifier: str) -> Element:
-        return next(e for e in self.all() if e.attributes.get("id") == identifier)
-
-
-class Strict(HTMLParser):
-    """Builds a tree and refuses tags that do not nest."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.root = Element("document", {})
-        self.open = [self.root]
-        self.feed(html)
-        self.close()
-        assert self.open == [self.root], f"not closed: {[e.tag for e in self.open]}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert len({k for k, _ in attrs}) == len(attrs), f"attribute twice in {tag}"
-        element = Element(tag, {k: v or "" for k, v in attrs})
-        self.open[-1].children.append(element)
-        if tag not in VOID:
-            self.open.append(element)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open[-1].tag == tag, f"</{tag}> closes <{self.open[-1].tag}> at {self.getpos()}"
-        self.open.pop()
-
-    def handle_data(self, data: str) -> None:
-        self.open[-1].children.append(data)
-
-
-def parse(html: str) -> Element:
-    return Strict(html).root
-
-
-def rows_of(table: Element) -> list[list[str]]:
-    return [[c.text().strip() for c in row.children if isinstance(c, Element)] for row in table.all("tr")]
-
-
-def table_with(document: Element, section: str, *headings: str) -> list[list[str]]:
-    for table in document.by_id(section).all("table"):
-        rows = rows_of(table)
-        if tuple(rows[0][: len(headings)]) == headings:
-            return rows[1:]
-    raise AssertionError(f"no table {headings} in {section}")
-
-
-def shown(value: float, decimals: int) -> str:
-    text = f"{value:+.{decimals}f}".replace("-", "−")
-    return f"{0:.{decimals}f}" if not text.strip("+−0.") else text
+from tasks.report.render import render
+from tests.tasks.report.html_tree import Element, parse, shown, table_with
 
 
 @pytest.fixture(scope="module")
@@ -107,21 +24,6 @@ def document(small_report: ReportData) -> Element:
 @pytest.fixture(scope="module")
 def hostile(build_report: Callable[..., ReportData], hostile_names: tuple[str, ...]) -> str:
     return render(build_report(hostile_names))
-
-
-@pytest.mark.parametrize("categories", [8, 40, 100])
-def test_render_many_categories_well_formed_linked_and_light(build_report, small_report, categories) -> None:
-    report = small_report if categories == 8 else build_report(tuple(f"topic {i:03d}" for i in range(categories)))
-    html = render(report)
-    document = parse(html)
-    ids = [e.attributes["id"] for e in document.all() if "id" in e.attributes]
-    assert len(ids) == len(set(ids))
-    links = [e.attributes["href"] for e in document.all("a")]
-    assert links and all(link.startswith("#") and link[1:] in ids for link in links)
-    used = [u for e in document.all() for v in e.attributes.values() for u in re.findall(r"url\(#([^)]+)\)", v)]
-    assert set(used) <= set(ids)
-    assert {r.anchor for r in report.runs} <= set(ids)
-    assert len(html.encode()) < (400_000 if categories <= 40 else 2_000_000)
 
 
 def test_render_any_report_loads_nothing_and_runs_nothing(hostile: str) -> None:
@@ -182,7 +84,7 @@ def test_render_effect_cells_lead_to_exactly_the_runs_without_that_source(
         assert len(links) == 1
         evidence = document.by_id(links.pop()[1:])
         runs = {a.attributes["href"][1:] for a in evidence.all("a")}
-        assert runs == {r.anchor for r in small_report.runs if r.removed == (source,)}
+        assert runs == {r.anchor for r in small_report.runs if r.changed == (source,)}
         assert len(runs) == 3
 
 
@@ -208,6 +110,20 @@ def test_render_proportions_table_equals_the_counts(document: Element, small_rep
     }
 
 
+def test_render_category_table_shows_every_score_with_its_error(document: Element, small_report: ReportData) -> None:
+    head, *rows = document.by_id("data").all("tr")[: len(small_report.pool.kept) + 1]
+    titles = [cell.text() for cell in head.all("th")]
+    assert titles[3:] == ["loss, nats per token", "exact match", "judge rating, points of 10"]
+    scores = {(one.score.category, one.metric.name): one.score for one in small_report.baseline_scores}
+    for row, (category, _) in zip(rows, small_report.pool.kept, strict=True):
+        loss, exact, rating = (cell.text() for cell in row.all("td")[2:])
+        value = scores[category, "loss"].value
+        first = scores[category, "loss"].standard_error is None
+        assert loss == (f"{value:.3f}" if first else f"{value:.3f} ± 0.062")
+        assert exact == (f"{100 * value:.1f}%" if first else f"{100 * value:.1f}% ± 6.2")
+        assert rating == ("–" if first else f"{value:.3f} ± 0.062")
+
+
 def test_render_stage_table_equals_the_stage_counts(document: Element, small_report: ReportData) -> None:
     curriculum = small_report.curriculum
     assert curriculum is not None
@@ -218,20 +134,147 @@ def test_render_stage_table_equals_the_stage_counts(document: Element, small_rep
 
 
 def test_render_verdict_rows_link_their_arms_runs(document: Element, small_report: ReportData) -> None:
-    rows = document.by_id("validation").all("table")[0].all("tr")[1:]
+    section = document.by_id("validation")
+    table = next(t for t in section.all("table") if "adjusted p" in t.text())
+    rows = table.all("tr")[1:]
     assert len(rows) == len(small_report.verdicts)
     members = {"random step": {"random step 1", "random step 2"}}
     for row, verdict in zip(rows, small_report.verdicts, strict=True):
         linked = {a.attributes["href"][1:] for a in row.all("a")}
         arms = {verdict.arm} | members.get(verdict.control, {verdict.control})
         assert linked == {r.anchor for r in small_report.runs if r.phase == "validate" and r.label in arms}
-        assert verdict.text in row.text() and verdict.outcome.value in row.text()
+        assert verdict.outcome.value in row.text()
+        assert verdict.text in section.text()
+
+
+def test_render_verdict_picture_says_measured_and_predicted_with_intervals(document: Element) -> None:
+    titles = [t.text() for t in document.by_id("validation").all("title")]
+    assert (
+        "proposal against baseline: +0.0312 nats per token (+0.0110 to +0.0514), predicted +0.0270 (+0.0120 to +0.0410)"
+        in titles
+    )
+
+
+def test_render_regrets_stand_beside_what_luck_gives(document: Element) -> None:
+    rows = table_with(document, "validation", "arm", "behind the best (nats per token)")
+    assert rows[0] == ["proposal (best as measured)", "0.0000", "0.0093"]
+    assert [row[1] for row in rows] == ["0.0000", "0.0040", "0.0080", "0.0120"]
+    assert "so gaps of that size mean nothing" in document.by_id("validation").text()
+
+
+def test_render_summary_opens_with_the_decision_then_the_verdict(document: Element, small_report: ReportData) -> None:
+    summary = document.by_id("summary")
+    assert [t.text() for t in summary.all("dt")][:2] == ["Decision", "Verdict"]
+    decision, verdict = (d.text() for d in summary.all("dd")[:2])
+    assert decision.startswith("Change the mixture: with 95 % confidence the gain is above 0.0123 equivalent share.")
+    assert "+0.028 equivalent share (95% interval +0.012 to +0.041)" in decision
+    assert verdict.startswith(small_report.verdicts[0].text)
+
+
+def test_render_design_says_what_it_can_and_cannot_tell(document: Element, small_report: ReportData) -> None:
+    section, design = document.by_id("design"), small_report.design
+    assert design is not None
+    for sentence in (*design.estimates, *design.cannot, *design.notes):
+        assert sentence in section.text()
+    assert "All runs were planned before any result was known." in section.text()
+    rows = table_with(document, "design", "training set")
+    assert [row[0] for row in rows] == [one.name for one in small_report.interventions]
+    assert {row[3] for row in rows} == {"3 of 3"}
+
+
+def test_render_adaptive_runs_are_marked_counted_and_cautioned(small_report: ReportData) -> None:
+    runs = tuple(replace(r, adaptive=r.phase == "measure" and r.seed == 2) for r in small_report.runs)
+    assert small_report.effects is not None
+    planned = ("size-matched, planned runs only", small_report.effects)
+    document = parse(render(replace(small_report, runs=runs, other_effects=(planned,))))
+    assert "9 of the 27 runs were chosen after a look at earlier results" in document.by_id("summary").text()
+    assert document.by_id("effects").text().count("These effects rest on both") == 1
+    marked = [r.anchor for r in runs if "adaptive" in document.by_id(r.anchor).text()]
+    assert marked == [r.anchor for r in runs if r.adaptive] and len(marked) == 9
+    evidence = {a.attributes["href"] for a in document.by_id("effects-1-source-0").all("a")}
+    assert evidence == {f"#{r.anchor}" for r in runs if r.changed == ("add",) and not r.adaptive}
+
+
+def test_render_surface_shows_every_slope_with_its_standard_error(small_report: ReportData, surface_of) -> None:
+    assert small_report.effects is not None
+    effects = surface_of(small_report.effects)
+    report = replace(small_report, effects=effects, arm="factorial")
+    document = parse(render(report))
+    section = document.by_id("effects")
+    assert "Estimator: surface" in section.text() and "seed by seed" not in section.text()
+    per = int(re.search(r"Slopes are taken at the baseline, per (\d+) examples more", section.text())[1])
+    table = next(t for t in section.all("table") if "±" in t.text() and "matrix" in t.attributes.get("class", ""))
+    for i, row in enumerate(table.all("tr")[1:]):
+        for j, cell in enumerate(row.all("td")):
+            slope, error = re.fullmatch(r"([+−]?[0-9.]+)± ([0-9.]+)", cell.text()).groups()
+            assert float(slope.replace("−", "-")) == pytest.approx(effects.marginal[i, j] * per, abs=6e-6)
+            assert float(error) == pytest.approx(effects.marginal_error[i, j] * per, abs=6e-6)
+
+
+def test_render_kept_baseline_is_not_drawn_as_advice(small_report: ReportData) -> None:
+    assert small_report.proposal is not None
+    kept = replace(small_report.proposal, decision="keep", reason="the predicted gain is not distinguishable from none")
+    document = parse(render(replace(small_report, proposal=kept, verdicts=(), regrets=(), performances=())))
+    assert document.by_id("summary").all("dd")[0].text().startswith("Keep the baseline: the predicted gain is not")
+    section = document.by_id("proportions")
+    assert "What follows is not advised" in section.text() and "change (not advised)" in section.text()
+    before = dict(small_report.baseline_counts)
+    for row in table_with(document, "proportions", "category", "before", "best found"):
+        assert row[5] == f"{before[row[0]]:,}", "the column of what to train on is the baseline's"
+
+
+def test_render_warnings_and_ranges_stand_with_the_proportions(document: Element, small_report: ReportData) -> None:
+    proposal = small_report.proposal
+    assert proposal is not None
+    section = document.by_id("proportions")
+    warnings = [p.text() for p in section.all("p") if p.attributes.get("class") == "warning"]
+    assert warnings == ["Warning. Every share that moves goes as far as the limits (max-shift, box) let it."]
+    rows = {row[0]: row for row in table_with(document, "proportions", "category", "before")}
+    for one, n in zip(proposal.sensitivity, proposal.counts, strict=True):
+        c = one.category
+        before = dict(small_report.baseline_counts)[c]
+        assert rows[c][6] == f"{0.5 * before:,.0f} to {1.5 * before:,.0f}"
+        assert rows[c][8] == f"{n - 12:,} to {n + 9:,}"
+
+
+def test_render_taxonomy_table_says_which_edges_runs_without_both_confirm(document: Element) -> None:
+    state = {tuple(row[:2]): row[-2] for row in table_with(document, "taxonomy", "preliminary", "dependent")}
+    assert state["add", "story-add"] == "kept, confirmed"
+    assert state["copy", "reverse"] == "kept, not confirmed"
+    assert state["copy", "shift"] == "kept"
+    assert state["shift", "reverse-shift"] == "taken out: no such runs"
+    assert state["sort", "upper"] == "taken out: not confirmed"
+
+
+def test_render_what_was_stored_before_gains_and_decisions(small_report: ReportData) -> None:
+    assert small_report.proposal is not None and small_report.taxonomy is not None
+    bare = replace(small_report.proposal, gain=None, reason="", warnings=(), sensitivity=(), slack=0.0)
+    edges = tuple(replace(e, confirmed=None, pair_out_p=float("nan")) for e in small_report.taxonomy.edges)
+    old = replace(
+        small_report,
+        design=None,
+        interventions=(),
+        allowed=(),
+        proposal=bare,
+        taxonomy=replace(small_report.taxonomy, edges=edges, unconfirmed=()),
+        verdicts=tuple(
+            replace(v, predicted_low=None, predicted_high=None, detectable=None) for v in small_report.verdicts
+        ),
+        regrets=(),
+        untried=(),
+    )
+    document = parse(render(old))
+    assert "whether it gains more than chance was not computed" in document.by_id("summary").all("dd")[0].text()
+    assert "No runs without both categories were made" in document.by_id("taxonomy").text()
+    assert "What the design can tell is not known here" in document.by_id("design").text()
+    assert document.by_id("validation").all("svg") and document.by_id("proportions").all("svg")
 
 
 def test_render_hostile_free_text_is_escaped_and_carried(small_report: ReportData) -> None:
     bad = "<img src=x onerror=alert(1)> & \x07 \u202e $x$"
     good = "<img src=x onerror=alert(1)> & \ufffd \ufffd $x$"
     assert small_report.proposal is not None and small_report.curriculum is not None
+    assert small_report.proposal.gain is not None and small_report.design is not None
     price = replace(small_report.proposal.shadow_prices[0], text=bad, limit=bad)
     report = replace(
         small_report,
@@ -241,14 +284,28 @@ def test_render_hostile_free_text_is_escaped_and_carried(small_report: ReportDat
         pool=replace(small_report.pool, name=bad, rejected=((bad, 1),)),
         runs=(replace(small_report.runs[0], label=bad, state=bad, device=bad, host=bad), *small_report.runs[1:]),
         verdicts=tuple(replace(v, arm=bad, control=bad, text=bad) for v in small_report.verdicts),
-        proposal=replace(small_report.proposal, shadow_prices=(price,), binding=(bad,), solver=bad),
+        proposal=replace(
+            small_report.proposal,
+            shadow_prices=(price,),
+            binding=(bad,),
+            solver=bad,
+            unit=bad,
+            gain=replace(small_report.proposal.gain, unit=bad),
+            reason=bad,
+            warnings=(bad,),
+            count_excess=(bad,),
+        ),
+        design=replace(small_report.design, design=bad, estimates=(bad,), cannot=(bad,), notes=(bad,)),
+        interventions=(replace(small_report.interventions[0], name=bad), *small_report.interventions[1:]),
+        regrets=tuple(replace(r, arm=bad, best=bad, unit=bad) for r in small_report.regrets),
+        untried=((bad, bad),),
         curriculum=replace(small_report.curriculum, note=bad),
         versions=((bad, bad),),
     )
     html = render(report)
     document = parse(html)
     assert not document.all("img") and not set(html) & {"\x07", "\u202e"}
-    for section in ("proportions", "curriculum", "validation", "data", "runs", "setup"):
+    for section in ("summary", "design", "proportions", "curriculum", "validation", "data", "runs", "setup"):
         assert good in document.by_id(section).text()
 
 
@@ -261,6 +318,7 @@ def test_render_planted_world_names_found_missed_and_not_planted(document: Eleme
         ("copy", "shift"): "found",
         ("reverse", "reverse-shift"): "found",
         ("shift", "reverse-shift"): "missed",
+        ("sort", "upper"): "–",
         ("upper", "sort"): "not planted",
     }
 
@@ -287,7 +345,9 @@ def test_render_interim_report_says_what_is_missing(interim_report: ReportData) 
 
 def test_render_optimized_but_not_validated_report_keeps_its_figures(small_report: ReportData) -> None:
     runs = tuple(r for r in small_report.runs if r.phase == "measure")
-    document = parse(render(replace(small_report, runs=runs, verdicts=(), performances=())))
+    bare = replace(small_report, runs=runs, verdicts=(), regrets=(), untried=(), performances=())
+    document = parse(render(bare))
+    assert "No fresh training run has tested it." in document.by_id("summary").text()
     assert document.by_id("curriculum").all("svg")
     assert "Not validated yet: no validation run is planned." in document.by_id("validation").text()
 
@@ -296,7 +356,7 @@ def test_render_second_arm_gets_its_own_map_and_evidence(small_report: ReportDat
     assert small_report.effects is not None
     report = replace(small_report, other_effects=(("size-reduced", small_report.effects),))
     document = parse(render(report))
-    assert len(document.by_id("effects").all("svg")) == 2
+    assert len(document.by_id("effects").all("svg")) == 4
     ids = [e.attributes["id"] for e in document.all() if "id" in e.attributes]
     assert len(ids) == len(set(ids)) and "effects-1-source-0" in ids
 
@@ -304,8 +364,9 @@ def test_render_second_arm_gets_its_own_map_and_evidence(small_report: ReportDat
 def test_render_targets_other_than_sources_well_formed(small_report: ReportData) -> None:
     effects = small_report.effects
     assert effects is not None
-    square = ("delta", "standard_error", "low", "high", "p_value", "q_value", "marginal", "gamma", "asymmetry_p")
-    part = {name: getattr(effects, name)[:3] for name in (*square, "gamma_low", "gamma_high", "identified")}
+    square = ("delta", "standard_error", "low", "high", "p_value", "q_value", "marginal", "marginal_error", "gamma")
+    further = ("gamma_low", "gamma_high", "asymmetry_p", "identified")
+    part = {name: getattr(effects, name)[:3] for name in (*square, *further)}
     rectangular: EffectMatrix = replace(
         effects, targets=effects.targets[:3], seed_delta=effects.seed_delta[:, :3], **part
     )
@@ -322,65 +383,6 @@ def test_render_all_effects_zero_draws_a_map(small_report: ReportData) -> None:
     assert "No category’s data was shown to help another one" in document.by_id("summary").text()
 
 
-def test_render_in_other_processes_is_the_same_text(small_report: ReportData, tmp_path: Path) -> None:
-    (tmp_path / "report.pickle").write_bytes(pickle.dumps(small_report))
-    script = (
-        "import pickle, pathlib, sys; from tasks.report.render import render;"
-        "folder = pathlib.Path(sys.argv[1]);"
-        "report = pickle.loads((folder / 'report.pickle').read_bytes());"
-        "(folder / 'out.html').write_text(render(report), encoding='utf-8')"
-    )
-    environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": str(ROOT), "TZ": "Asia/Tokyo"}
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, env=environment, cwd=tmp_path)
-    assert (tmp_path / "out.html").read_text(encoding="utf-8") == render(small_report)
-
-
-def test_import_content_does_not_load_the_plotting_library() -> None:
-    script = "import sys, tasks.report, tasks.report.content; sys.exit('matplotlib' in sys.modules)"
-    subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-
-
-def test_write_report_replaces_the_old_file_and_leaves_no_part(interim_report: ReportData, tmp_path: Path) -> None:
-    path = tmp_path / "new" / "report.html"
-    write_report(interim_report, path)
-    first = path.read_text(encoding="utf-8")
-    path.write_text("old")
-    write_report(interim_report, path)
-    assert path.read_text(encoding="utf-8") == first == render(interim_report)
-    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
-
-
-def test_write_report_failing_render_keeps_the_old_file(small_report: ReportData, tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    path.write_text("old")
-    with pytest.raises(ValueError, match="baseline counts lack"):
-        write_report(replace(small_report, baseline_counts=()), path)
-    assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
-
-
-def test_write_report_below_a_file_names_the_path(interim_report: ReportData, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="report\\.html"):
-        write_report(interim_report, tmp_path / "file" / "report.html")
-
-
-def test_write_figures_gives_vector_and_pixel_files(small_report: ReportData, tmp_path: Path) -> None:
-    paths = write_figures(small_report, tmp_path / "figures")
-    assert {p.name for p in paths} == {"effects.svg", "effects.png", "taxonomy.svg", "taxonomy.png"}
-    for path in paths:
-        start = path.read_bytes()[:8]
-        assert start == b"\x89PNG\r\n\x1a\n" if path.suffix == ".png" else start.startswith(b"<?xml")
-
-
-def test_write_figures_without_effects_writes_nothing(interim_report: ReportData, tmp_path: Path) -> None:
-    assert write_figures(interim_report, tmp_path) == ()
-
-
 def test_report_data_with_one_fingerprint_twice_is_refused(small_report: ReportData) -> None:
     with pytest.raises(ValueError, match="fingerprint"):
         replace(small_report, runs=small_report.runs + small_report.runs[:1])
-
-
-def test_report_data_with_proposal_and_refusal_is_refused(small_report: ReportData) -> None:
-    with pytest.raises(ValueError, match="not both"):
-        replace(small_report, refusal="the gain's interval includes 0")

@@ -11,9 +11,12 @@ import numpy as np
 
 from tasks.report.canvas import Drawing, inline_svg, panel, sheet
 from tasks.report.content import PlantedEdges, ReportData
-from tasks.report.figures_heatmap import OWN, color_limit, heatmap_svg
+from tasks.report.figures_heatmap import OWN, color_limit, delta_grid, gamma_grid, heatmap_svg
+from tasks.report.figures_proportions import proportions_svg
 from tasks.report.figures_taxonomy import taxonomy_svg
+from tasks.report.figures_validation import verdicts_svg
 from tasks.report.planted import Finding, compare
+from tasks.report.shares import share_rows
 
 
 def squares(svg: str) -> dict[str, str]:
@@ -32,7 +35,7 @@ def squares(svg: str) -> dict[str, str]:
 def test_heatmap_blue_helps_red_hurts_gray_is_own(small_report: ReportData) -> None:
     effects = small_report.effects
     assert effects is not None
-    fills = squares(heatmap_svg(effects, 0.05, "map", "alt"))
+    fills = squares(heatmap_svg(delta_grid(effects, 0.05), "map", "alt"))
     assert len(fills) == 64
     for i, target in enumerate(effects.targets):
         for j, source in enumerate(effects.sources):
@@ -47,7 +50,7 @@ def test_heatmap_blue_helps_red_hurts_gray_is_own(small_report: ReportData) -> N
 def test_heatmap_outlines_exactly_the_shown_cross_cells(small_report: ReportData) -> None:
     effects = small_report.effects
     assert effects is not None
-    outlines = heatmap_svg(effects, 0.05, "map", "alt").count("stroke-width:1.7")
+    outlines = heatmap_svg(delta_grid(effects, 0.05), "map", "alt").count("stroke-width:1.7")
     assert outlines == int(((effects.q_value <= 0.05) & ~np.eye(8, dtype=bool)).sum()) == 7
 
 
@@ -55,10 +58,49 @@ def test_color_limit_ignores_the_diagonal_and_what_is_not_shown(small_report: Re
     effects = small_report.effects
     assert effects is not None
     cross = ~np.eye(8, dtype=bool)
-    assert color_limit(effects, 0.05) == np.abs(effects.delta[cross & (effects.q_value <= 0.05)]).max()
-    assert color_limit(effects, 0.0) == np.abs(effects.delta[cross]).max()
+    assert color_limit(delta_grid(effects, 0.05)) == np.abs(effects.delta[cross & (effects.q_value <= 0.05)]).max()
+    assert color_limit(delta_grid(effects, 0.0)) == np.abs(effects.delta[cross]).max()
     huge = effects.delta + np.eye(8) * 1000
-    assert color_limit(replace(effects, delta=huge), 0.05) == color_limit(effects, 0.05)
+    assert color_limit(delta_grid(replace(effects, delta=huge), 0.05)) == color_limit(delta_grid(effects, 0.05))
+
+
+def test_heatmap_pale_where_not_told_from_zero(small_report: ReportData) -> None:
+    effects = small_report.effects
+    assert effects is not None
+    same = np.where(np.eye(8, dtype=bool), effects.delta, 0.5)
+    half = replace(effects, delta=same, q_value=np.where(np.arange(8) < 4, 0.0, 1.0) * np.ones((8, 1)))
+    fills = squares(heatmap_svg(delta_grid(half, 0.05), "map", "alt"))
+    red = {name: int(fill[1:3], 16) for name, fill in fills.items() if fill != OWN}
+    shown = [value for name, value in red.items() if name.split(" → ")[0].split("data of ")[1] in effects.sources[:4]]
+    assert max(shown) < min(set(red.values()) - set(shown))
+
+
+def test_heatmap_of_coefficients_leaves_unidentified_rows_white(small_report: ReportData) -> None:
+    effects = small_report.effects
+    assert effects is not None
+    known = np.arange(8) != 2
+    gamma = np.where(known[:, None], effects.gamma, np.nan)
+    grid = gamma_grid(replace(effects, gamma=gamma, identified=known), 0.05)
+    fills = squares(heatmap_svg(grid, "map", "alt"))
+    row = {t: c for t, c in fills.items() if f"→ {effects.targets[2]}: " in t}
+    assert len(row) == 8 and all(t.endswith("not identified") for t in row)
+    assert sorted(row.values()) == sorted([OWN, *["#fcfcfd"] * 7])
+
+
+def test_proportions_tooltips_name_the_ranges(small_report: ReportData) -> None:
+    svg = proportions_svg(share_rows(small_report), True, 0.1, "p", "alt")
+    titles = [t.text or "" for t in ElementTree.fromstring(svg).iter("title")]
+    assert "add: 60 → 64 (+4); allowed 30 to 90; as good 64 to 67; nearly as good 52 to 73" in titles
+
+
+def test_verdicts_svg_prediction_far_off_leaves_the_measured_interval_visible(small_report: ReportData) -> None:
+    far = replace(small_report.verdicts[0], predicted_low=-40.0, predicted_high=40.0)
+    svg = verdicts_svg((far,), "v", "alt")
+    box = ElementTree.fromstring(svg)
+    width = float(box.attrib["viewBox"].split()[2])
+    interval = next(p for p in box.iter("path") if "stroke-width:2.4" in p.get("style", ""))
+    numbers = [float(x) for x in re.findall(r"-?\d+(?:\.\d+)?", interval.attrib["d"])]
+    assert abs(numbers[2] - numbers[0]) > width / 10
 
 
 def test_inline_svg_two_figures_share_no_id_and_leave_global_settings_alone() -> None:
@@ -82,7 +124,14 @@ def test_taxonomy_svg_says_what_became_of_each_edge(small_report: ReportData) ->
     svg = taxonomy_svg(small_report.taxonomy, small_report.planted, "nats", "t", "alt")
     titles = [t.text or "" for t in ElementTree.fromstring(svg).iter("title")]
     assert sum("(planted and found)" in t for t in titles) == 4
-    assert [t for t in titles if "(planted, missed)" in t] == ["shift → reverse-shift (planted, missed)"]
+    assert [t for t in titles if "(planted, missed)" in t] == [
+        "shift → reverse-shift (planted, missed) (candidate, taken out: not confirmed)"
+    ]
+    assert [t for t in titles if t.startswith("sort → upper")] == [
+        "sort → upper: −0.02 nats (candidate, taken out: not confirmed)"
+    ]
+    assert sum("(confirmed by runs without both)" in t for t in titles) == 1
+    assert sum("(not confirmed by runs without both)" in t for t in titles) == 1
     assert any(t.startswith("upper → sort: +0.3") and "(found, not planted)" in t for t in titles)
 
 
