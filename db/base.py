@@ -30,7 +30,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
         list[str]: ARRAY(Text),
-        list[float]: ARRAY(Double),
+        list[float | None]: ARRAY(Double),
     }
 
 
@@ -71,8 +71,13 @@ def one_of(column: str, values: Iterable[str]) -> CheckConstraint:
 
 def finite(*columns: str) -> CheckConstraint:
     """The columns hold finite numbers or NULL; NaN never enters the database."""
+    return all_finite("finite", *columns)
+
+
+def all_finite(name: str, *columns: str) -> CheckConstraint:
+    """`finite` under a name of its own, for a table's second set of columns."""
     test = " AND ".join(f"abs({column}) < 'Infinity'::float8" for column in columns)
-    return CheckConstraint(test, name="finite")
+    return CheckConstraint(test, name=name)
 
 
 def sha256(column: str) -> CheckConstraint:

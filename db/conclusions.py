@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, ForeignKey, ForeignKeyConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, CategoryKey, Id, check, finite, one_of, sha256
+from db.base import Base, CategoryKey, Id, all_finite, check, finite, one_of, sha256
 from tasks.curriculum.curriculum import Schedule
 from tasks.taxonomy.taxonomy import Role
 from tasks.validation.verdict import Outcome
@@ -22,6 +22,7 @@ class EffectMatrixRow(Base):
         UniqueConstraint("analysis_id", "metric", "arm"),
         check("seeds_positive", "seeds > 0"),
         check("confidence_share", "confidence > 0 AND confidence < 1"),
+        one_of("estimator", ("paired", "surface")),
     )
 
     id: Mapped[Id]
@@ -31,6 +32,7 @@ class EffectMatrixRow(Base):
     unit: Mapped[str]
     seeds: Mapped[int]
     confidence: Mapped[float]
+    estimator: Mapped[str]
 
 
 class EffectTarget(Base):
@@ -62,7 +64,10 @@ class EffectSource(Base):
 
 
 class EffectRow(Base):
-    """A cell of an effect matrix; positive = the source's data helps the target."""
+    """A cell of an effect matrix; positive = the source's data helps the target.
+
+    `seed_delta` has an element per seed, NULL where the seed has no paired difference.
+    """
 
     __tablename__ = "effect"
     __table_args__ = (
@@ -75,7 +80,7 @@ class EffectRow(Base):
         check("probabilities", "p_value BETWEEN 0 AND 1 AND q_value BETWEEN 0 AND 1 AND asymmetry_p BETWEEN 0 AND 1"),
         check("interval_ordered", "standard_error >= 0 AND low <= high"),
         check("gamma_complete", "num_nulls(gamma, gamma_low, gamma_high) IN (0, 3)"),
-        check("seed_delta_numbers", "array_position(seed_delta, NULL) IS NULL"),
+        check("marginal_error_size", "marginal_error >= 0 AND marginal_error < 'Infinity'::float8"),
         check("seed_delta_finite", "NOT seed_delta && ARRAY['NaN', 'Infinity', '-Infinity']::float8[]"),
     )  # fmt: skip
 
@@ -93,7 +98,8 @@ class EffectRow(Base):
     gamma_low: Mapped[float | None]
     gamma_high: Mapped[float | None]
     asymmetry_p: Mapped[float | None]
-    seed_delta: Mapped[list[float]]
+    seed_delta: Mapped[list[float | None]]
+    marginal_error: Mapped[float]
 
 
 class ProposalRow(Base):
@@ -105,6 +111,11 @@ class ProposalRow(Base):
         finite("objective", "baseline_objective", "max_residual", "duality_gap"),
         check("total_positive", "total > 0"),
         check("status_not_empty", "status <> ''"),
+        one_of("decision", ("change", "keep")),
+        check(
+            "gain_complete", "num_nulls(gain, gain_low, gain_high, gain_confidence, gain_unit, gain_draws) IN (0, 6)"
+        ),
+        all_finite("doubts_finite", "gain", "gain_low", "gain_high", "slack", "robustness", "protection", "curve_gap"),
     )
 
     id: Mapped[Id]
@@ -120,6 +131,38 @@ class ProposalRow(Base):
     binding: Mapped[list[str]]
     unidentified: Mapped[list[str]]
     count_excess: Mapped[list[str]]
+    unit: Mapped[str]
+    decision: Mapped[str]
+    reason: Mapped[str]
+    warnings: Mapped[list[str]]
+    slack: Mapped[float]
+    robustness: Mapped[float]
+    protection: Mapped[float]
+    curve_gap: Mapped[float]
+    gain: Mapped[float | None]
+    gain_low: Mapped[float | None]
+    gain_high: Mapped[float | None]
+    gain_confidence: Mapped[float | None]
+    gain_unit: Mapped[str | None]
+    gain_draws: Mapped[int | None]
+
+
+class ProposalRange(Base):
+    """How far a category's share could lie elsewhere at no loss, or at little."""
+
+    __tablename__ = "proposal_range"
+    __table_args__ = (
+        UniqueConstraint("proposal_id", "position"),
+        finite("optimal_low", "optimal_high", "near_low", "near_high"),
+    )
+
+    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposal.id"), primary_key=True)
+    category: Mapped[CategoryKey]
+    position: Mapped[int]
+    optimal_low: Mapped[float]
+    optimal_high: Mapped[float]
+    near_low: Mapped[float]
+    near_high: Mapped[float]
 
 
 class ProposalShare(Base):
@@ -183,18 +226,22 @@ class TaxonomyNode(Base):
 
 
 class TaxonomyEdge(Base):
-    """source → target: kept (in the transitive reduction where `reduced_position` is set) or removed from a cycle."""
+    """source → target: kept (in the transitive reduction where `reduced_position` is set), removed from a cycle, or
+    taken out because pair-out runs had to confirm it and did not.
+    """
 
     __tablename__ = "taxonomy_edge"
     __table_args__ = (
         ForeignKeyConstraint(["taxonomy_id", "source"], ["taxonomy_node.taxonomy_id", "taxonomy_node.category"]),
         ForeignKeyConstraint(["taxonomy_id", "target"], ["taxonomy_node.taxonomy_id", "taxonomy_node.category"]),
-        UniqueConstraint("taxonomy_id", "removed", "position"),
+        UniqueConstraint("taxonomy_id", "removed", "unconfirmed", "position"),
         finite("delta", "q_value", "asymmetry_p", "stability"),
         check("not_to_itself", "source <> target"),
         check("delta_positive", "delta > 0"),
         check("probabilities", "q_value BETWEEN 0 AND 1 AND asymmetry_p BETWEEN 0 AND 1 AND stability BETWEEN 0 AND 1"),
         check("removed_not_drawn", "NOT removed OR reduced_position IS NULL"),
+        check("one_place", "NOT (unconfirmed AND (removed OR reduced_position IS NOT NULL))"),
+        check("pair_out_probability", "pair_out_p BETWEEN 0 AND 1"),
     )
 
     taxonomy_id: Mapped[int] = mapped_column(ForeignKey("taxonomy.id"), primary_key=True)
@@ -207,6 +254,9 @@ class TaxonomyEdge(Base):
     q_value: Mapped[float]
     asymmetry_p: Mapped[float | None]
     stability: Mapped[float | None]
+    unconfirmed: Mapped[bool]
+    pair_out_p: Mapped[float | None]
+    confirmed: Mapped[bool | None]
 
 
 class CurriculumRow(Base):
@@ -260,6 +310,7 @@ class VerdictRow(Base):
         check("confidence_share", "confidence > 0 AND confidence < 1"),
         check("interval_ordered", "low <= high"),
         check("probabilities", "p_value BETWEEN 0 AND 1 AND p_adjusted BETWEEN 0 AND 1"),
+        all_finite("prediction_finite", "predicted_low", "predicted_high", "detectable"),
     )
 
     id: Mapped[Id]
@@ -278,6 +329,9 @@ class VerdictRow(Base):
     predicted: Mapped[float | None]
     outcome: Mapped[str]
     text: Mapped[str]
+    predicted_low: Mapped[float | None]
+    predicted_high: Mapped[float | None]
+    detectable: Mapped[float | None]
 
 
 class VerdictCategory(Base):

@@ -11,14 +11,13 @@ from sqlalchemy.orm import Session
 
 from db.columns import from_null, to_null
 from db.conclusions import EffectMatrixRow, EffectRow, EffectSource, EffectTarget
-from tasks.benchmarks.scores import Metric
 from tasks.effects.matrix import EffectMatrix
 
-_CELL_FIELDS = ("delta", "standard_error", "low", "high", "p_value", "q_value", "marginal")
+_CELL_FIELDS = ("delta", "standard_error", "low", "high", "p_value", "q_value", "marginal", "marginal_error")
 _CELL_FIELDS_OR_NULL = ("gamma", "gamma_low", "gamma_high", "asymmetry_p")
 
 
-def store_effects(session: Session, analysis_id: int, metric: Metric, arm: str, matrix: EffectMatrix) -> EffectMatrix:
+def store_effects(session: Session, analysis_id: int, metric: str, arm: str, matrix: EffectMatrix) -> EffectMatrix:
     """Store the effects of one metric and arm once; what the analysis already has stays, and is what is returned.
 
     Args:
@@ -30,11 +29,12 @@ def store_effects(session: Session, analysis_id: int, metric: Metric, arm: str, 
     """
     header = {
         "analysis_id": analysis_id,
-        "metric": metric.value,
+        "metric": metric,
         "arm": str(arm),
         "unit": matrix.unit,
         "seeds": matrix.seeds,
         "confidence": matrix.confidence,
+        "estimator": matrix.estimator,
     }
     key = session.scalar(insert(EffectMatrixRow).values(header).on_conflict_do_nothing().returning(EffectMatrixRow.id))
     if key is not None:
@@ -44,10 +44,13 @@ def store_effects(session: Session, analysis_id: int, metric: Metric, arm: str, 
     return stored
 
 
-def load_effects(session: Session, analysis_id: int, metric: Metric, arm: str) -> EffectMatrix | None:
-    """The effects as they were given, bit by bit; None where the analysis has none of this metric and arm."""
+def load_effects(session: Session, analysis_id: int, metric: str, arm: str) -> EffectMatrix | None:
+    """The effects as they were given, bit by bit, without the error draws, which are not stored.
+
+    None where the analysis has none of this metric and arm.
+    """
     header = session.scalars(
-        select(EffectMatrixRow).filter_by(analysis_id=analysis_id, metric=metric.value, arm=str(arm))
+        select(EffectMatrixRow).filter_by(analysis_id=analysis_id, metric=metric, arm=str(arm))
     ).one_or_none()
     if header is None:
         return None
@@ -62,8 +65,9 @@ def load_effects(session: Session, analysis_id: int, metric: Metric, arm: str) -
         name: np.array([[from_null(getattr(cell, name)) for cell in row] for row in grid], dtype=np.float64)
         for name in (*_CELL_FIELDS, *_CELL_FIELDS_OR_NULL)
     }
-    by_seed = np.array([[cell.seed_delta for cell in row] for row in grid], dtype=np.float64)
+    by_seed = [[[from_null(value) for value in cell.seed_delta] for cell in row] for row in grid]
     return EffectMatrix(
+        estimator=header.estimator,
         targets=tuple(t.category for t in targets),
         sources=tuple(s.category for s in sources),
         unit=header.unit,
@@ -71,19 +75,19 @@ def load_effects(session: Session, analysis_id: int, metric: Metric, arm: str) -
         confidence=header.confidence,
         amounts=np.array([s.amount for s in sources], dtype=np.float64),
         identified=np.array([t.identified for t in targets], dtype=np.bool_),
-        seed_delta=np.ascontiguousarray(by_seed.transpose(2, 0, 1)),
+        seed_delta=np.ascontiguousarray(np.array(by_seed, dtype=np.float64).transpose(2, 0, 1)),
         **columns,
     )
 
 
-def effect_arms(session: Session, analysis_id: int) -> list[tuple[Metric, str]]:
+def effect_arms(session: Session, analysis_id: int) -> list[tuple[str, str]]:
     """(metric, arm) of every effect matrix of an analysis, in the order they were recorded."""
     rows = session.execute(
         select(EffectMatrixRow.metric, EffectMatrixRow.arm)
         .where(EffectMatrixRow.analysis_id == analysis_id)
         .order_by(EffectMatrixRow.id)
     )
-    return [(Metric(metric), arm) for metric, arm in rows]
+    return [(metric, arm) for metric, arm in rows]
 
 
 def _add(session: Session, key: int, matrix: EffectMatrix) -> None:
@@ -106,7 +110,7 @@ def _add(session: Session, key: int, matrix: EffectMatrix) -> None:
         for j, source in enumerate(matrix.sources):
             numbers = {name: float(getattr(matrix, name)[i, j]) for name in _CELL_FIELDS}
             unsure = {name: to_null(getattr(matrix, name)[i, j]) for name in _CELL_FIELDS_OR_NULL}
-            differences = matrix.seed_delta[:, i, j].tolist()
+            differences = [to_null(value) for value in matrix.seed_delta[:, i, j]]
             rows.append(
                 {"matrix_id": key, "target": target, "source": source, "seed_delta": differences, **numbers, **unsure}
             )

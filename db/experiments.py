@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.base import AnalysisKind, Phase
+from db.columns import among
 from db.errors import RecordError
 from db.interventions import of_plan
 from db.models import Analysis, AnalysisRun, Experiment, InterventionRow, PlannedRun, Run
@@ -20,11 +21,15 @@ from tasks.fingerprint import fingerprint
 def record_experiment(
     session: Session, name: str, config: Mapping[str, Any], config_hash: str, snapshot_id: int
 ) -> Experiment:
-    """Record a configuration on a snapshot once, and make it the one that `name` now means."""
+    """Record a configuration on a snapshot once, and make it the one that `name` now means.
+
+    Recorded again, it takes over what decides no number and is not in its hash: resources, weights to keep.
+    """
     row = {"name": name, "config": dict(config), "config_hash": config_hash, "snapshot_id": snapshot_id}
     made = insert(Experiment).values(row)
     again = made.on_conflict_do_update(
-        index_elements=["name", "config_hash", "snapshot_id"], set_={"recorded": func.clock_timestamp()}
+        index_elements=["name", "config_hash", "snapshot_id"],
+        set_={"recorded": func.clock_timestamp(), "config": made.excluded.config},
     )
     return session.scalars(again.returning(Experiment), execution_options={"populate_existing": True}).one()
 
@@ -36,10 +41,13 @@ def recall_experiment(session: Session, experiment_id: int) -> None:
 
 def find_experiment(session: Session, name: str) -> Experiment | None:
     """The experiment recorded last under this name."""
-    latest = (
-        select(Experiment).where(Experiment.name == name).order_by(Experiment.recorded.desc(), Experiment.id.desc())
-    )
-    return session.scalars(latest.limit(1)).one_or_none()
+    return session.scalars(current_experiments().where(Experiment.name == name)).one_or_none()
+
+
+def current_experiments() -> Select[Experiment]:
+    """The experiment that each name means: the one recorded last."""
+    latest_first = (Experiment.name, Experiment.recorded.desc(), Experiment.id.desc())
+    return select(Experiment).distinct(Experiment.name).order_by(*latest_first)
 
 
 def get_experiment(session: Session, name: str) -> Experiment:
@@ -94,7 +102,7 @@ def record_analysis(
     identifier = session.scalar(made)
     wanted = sorted(set(fingerprints))
     if identifier is not None and wanted:
-        runs = session.scalars(select(Run.id).where(Run.fingerprint.in_(wanted))).all()
+        runs = session.scalars(select(Run.id).where(among(Run.fingerprint, wanted))).all()
         if len(runs) != len(wanted):
             raise RecordError(f"{len(wanted) - len(runs)} of the {len(wanted)} runs of an analysis are not recorded.")
         session.execute(insert(AnalysisRun), [{"analysis_id": identifier, "run_id": run} for run in runs])
@@ -105,6 +113,12 @@ def latest_analysis(session: Session, experiment_id: int, kind: AnalysisKind) ->
     """The analysis of this kind added last."""
     found = select(Analysis).where(Analysis.experiment_id == experiment_id, Analysis.kind == AnalysisKind(kind).value)
     return session.scalars(found.order_by(Analysis.id.desc()).limit(1)).one_or_none()
+
+
+def validation_of(session: Session, experiment_id: int, analysis_id: int | None) -> Analysis | None:
+    """The latest validation, where it judged this analysis' proposal; None where it judged an earlier one's."""
+    judged = latest_analysis(session, experiment_id, AnalysisKind.VALIDATE)
+    return judged if judged is not None and judged.parameters["optimize"] == analysis_id else None
 
 
 def plan_fingerprints(session: Session, experiment_id: int, phase: Phase, analysis_id: int | None = None) -> list[str]:

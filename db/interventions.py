@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.base import Phase
+from db.columns import among
 from db.errors import RecordError
 from db.models import Experiment, InterventionCategory, InterventionRow, PlannedRun, Run
 from tasks.interventions.intervention import Arm, Intervention
@@ -26,6 +27,7 @@ class Planned:
         fingerprint: the run that answers for it; several may share one.
         name: the run's name, for people.
         spec: the run's specification as plain JSON, for people; may be empty.
+        adaptive: chosen after looking at earlier runs' results.
     """
 
     intervention: Intervention
@@ -33,6 +35,7 @@ class Planned:
     fingerprint: str
     name: str
     spec: Mapping[str, Any] = field(default_factory=dict)
+    adaptive: bool = False
 
 
 def set_plan(
@@ -59,13 +62,13 @@ def set_plan(
     plan_runs(session, planned)
     stored = {i.name: (key, i) for key, i in _stored(session, experiment_id, phase, analysis_id)}
     stale = [key for name, (key, known) in stored.items() if interventions.get(name) != known]
-    session.execute(delete(InterventionRow).where(InterventionRow.id.in_(stale)))
+    session.execute(delete(InterventionRow).where(among(InterventionRow.id, stale)))
     keys = {name: key for name, (key, known) in stored.items() if key not in stale}
     for position, (name, intervention) in enumerate(interventions.items()):
         if name not in keys:
             keys[name] = _add(session, intervention, (experiment_id, phase, analysis_id, position))
     runs = _run_ids(session, [p.fingerprint for p in planned])
-    wanted = {(keys[p.intervention.name], p.seed): runs[p.fingerprint] for p in planned}
+    wanted = {(keys[p.intervention.name], p.seed): (runs[p.fingerprint], p.adaptive) for p in planned}
     _associate(session, wanted, list(keys.values()))
 
 
@@ -91,6 +94,19 @@ def of_plan(experiment_id: int, phase: Phase, analysis_id: int | None) -> tuple[
         InterventionRow.phase == Phase(phase).value,
         InterventionRow.analysis_id.is_not_distinct_from(analysis_id),
     )
+
+
+def planned_runs(
+    session: Session, experiment_id: int, phase: Phase, analysis_id: int | None = None
+) -> list[tuple[str, int, bool]]:
+    """(intervention's name, seed, adaptive) of the plan, in its order."""
+    rows = session.execute(
+        select(InterventionRow.name, PlannedRun.seed, PlannedRun.adaptive)
+        .join(PlannedRun, PlannedRun.intervention_id == InterventionRow.id)
+        .where(*of_plan(experiment_id, phase, analysis_id))
+        .order_by(InterventionRow.position, InterventionRow.id, PlannedRun.seed)
+    )
+    return [(row.name, row.seed, row.adaptive) for row in rows]
 
 
 def planned_seeds(session: Session, experiment_id: int, phase: Phase, analysis_id: int | None = None) -> int:
@@ -121,7 +137,9 @@ def _stored(
         .order_by(InterventionRow.position, InterventionRow.id)
     ).all()
     counts: dict[int, list[InterventionCategory]] = {row.id: [] for row in rows}
-    for cell in session.scalars(select(InterventionCategory).where(InterventionCategory.intervention_id.in_(counts))):
+    for cell in session.scalars(
+        select(InterventionCategory).where(among(InterventionCategory.intervention_id, counts))
+    ):
         counts[cell.intervention_id].append(cell)
     return [
         (
@@ -166,21 +184,23 @@ def _add(session: Session, intervention: Intervention, place: tuple[int, Phase, 
 
 
 def _run_ids(session: Session, fingerprints: Sequence[str]) -> dict[str, int]:
-    rows = session.execute(select(Run.fingerprint, Run.id).where(Run.fingerprint.in_(set(fingerprints))))
+    rows = session.execute(select(Run.fingerprint, Run.id).where(among(Run.fingerprint, set(fingerprints))))
     return {row.fingerprint: row.id for row in rows}
 
 
-def _associate(session: Session, wanted: Mapping[tuple[int, int], int], interventions: Sequence[int]) -> None:
+def _associate(
+    session: Session, wanted: Mapping[tuple[int, int], tuple[int, bool]], interventions: Sequence[int]
+) -> None:
     present = {
-        (row.intervention_id, row.seed): row.run_id
-        for row in session.scalars(select(PlannedRun).where(PlannedRun.intervention_id.in_(interventions)))
+        (row.intervention_id, row.seed): (row.run_id, row.adaptive)
+        for row in session.scalars(select(PlannedRun).where(among(PlannedRun.intervention_id, interventions)))
     }
     for intervention_id, seed in [key for key, run in present.items() if wanted.get(key) != run]:
         session.execute(delete(PlannedRun).filter_by(intervention_id=intervention_id, seed=seed))
     rows = [
-        {"intervention_id": key[0], "seed": key[1], "run_id": run}
-        for key, run in wanted.items()
-        if present.get(key) != run
+        {"intervention_id": key[0], "seed": key[1], "run_id": run, "adaptive": adaptive}
+        for key, (run, adaptive) in wanted.items()
+        if present.get(key) != (run, adaptive)
     ]
     if rows:
         session.execute(insert(PlannedRun), rows)

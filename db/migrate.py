@@ -13,16 +13,18 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import ProgrammingError
 
 import db.conclusions
+import db.landings
 import db.models
 from db.base import Base
+from db.errors import shown
 from tasks.errors import InputError
 
-TABLE_MODULES = (db.models, db.conclusions)
+TABLE_MODULES = (db.models, db.conclusions, db.landings)
 """Importing them fills the metadata."""
 TARGET_METADATA = Base.metadata
 """All tables."""
 
-_LOCK = 0x6265796F6E64
+MIGRATION_LOCK = 0x6265796F6E64
 """Key of the advisory lock: "beyond" in ASCII, so that no other program's key is likely to be the same."""
 
 _ALEMBIC = threading.Lock()
@@ -35,35 +37,47 @@ def upgrade(engine: Engine) -> None:
     Raises:
         InputError: the database is newer than this version, or its user may not create tables.
     """
-    with _ALEMBIC, engine.begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        config = _config(connection)
-        scripts = ScriptDirectory.from_config(config)
-        present = MigrationContext.configure(connection).get_current_revision()
-        if present == scripts.get_current_head():
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        present = present_revision(connection)
+        if present == revisions()[-1]:
             return
-        if present is not None and present not in {script.revision for script in scripts.walk_revisions()}:
+        if present is not None and present not in revisions():
             raise InputError(
-                f"The database {_name(engine)} is at revision {present!r}, which this version of beyond-iid does not "
-                "know: a newer one has been here. Upgrade beyond-iid, or use another database."
+                f"The database {shown(engine.url)} is at revision {present!r}, which this version of beyond-iid does "
+                "not know: a newer one has been here. Upgrade beyond-iid, or use another database."
             )
         try:
-            command.upgrade(config, "head")
+            upgrade_to(connection, "head")
         except ProgrammingError as error:
             if getattr(error.orig, "sqlstate", None) != "42501":
                 raise
             raise InputError(
-                f"The user of the database {_name(engine)} may not create tables: {error.orig}. "
+                f"The user of the database {shown(engine.url)} may not create tables: {error.orig}. "
                 "Fix: GRANT CREATE ON SCHEMA public, or make the user the database's owner."
             ) from error
 
 
-def _config(connection: Connection) -> Config:
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Apply the migrations up to a revision within the connection's transaction; the caller holds the lock."""
+    config = _config()
+    config.attributes["connection"] = connection
+    with _ALEMBIC:
+        command.upgrade(config, revision)
+
+
+def present_revision(connection: Connection) -> str | None:
+    """The revision a database is at; None where no migration was applied."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def revisions() -> tuple[str, ...]:
+    """All revisions this version knows, oldest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return tuple(script.revision for script in scripts.walk_revisions())[::-1]
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    config.attributes["connection"] = connection
     return config
-
-
-def _name(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=True)

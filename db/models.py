@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, UniqueConstraint, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import (
@@ -35,13 +35,15 @@ class Category(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
 
 
-class MetricDirection(Base):
-    """Whether more of a metric is better: the sign of the view's deltas. Filled by the migrations."""
+class MetricRow(Base):
+    """What a metric's numbers mean; its direction is the sign of the view's deltas. See `db.metrics`."""
 
     __tablename__ = "metric"
+    __table_args__ = (check("name_not_empty", "name <> ''"), check("unit_not_empty", "unit <> ''"))
 
     name: Mapped[str] = mapped_column(primary_key=True)
     higher_is_better: Mapped[bool]
+    unit: Mapped[str]
 
 
 class PoolSnapshot(Base):
@@ -210,7 +212,7 @@ class Run(Base):
 
 
 class PlannedRun(Base):
-    """Which run answers for an intervention and a seed."""
+    """Which run answers for an intervention and a seed; adaptive: chosen after earlier results were known."""
 
     __tablename__ = "planned_run"
     __table_args__ = (UniqueConstraint("intervention_id", "run_id"),)
@@ -218,19 +220,25 @@ class PlannedRun(Base):
     intervention_id: Mapped[int] = mapped_column(ForeignKey("intervention.id", ondelete="CASCADE"), primary_key=True)
     seed: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), index=True)
+    adaptive: Mapped[bool] = mapped_column(server_default=false())
 
 
 class ScoreRow(Base):
-    """A finished run's mean over n held-out examples of one category, in the metric's own direction. Append-only."""
+    """A finished run's mean over n examples of one category, in the metric's own direction. Append-only."""
 
     __tablename__ = "score"
-    __table_args__ = (finite("value"), check("n_positive", "n > 0"))
+    __table_args__ = (
+        finite("value", "standard_error"),
+        check("n_positive", "n > 0"),
+        check("standard_error_not_negative", "standard_error >= 0"),
+    )
 
     run_id: Mapped[int] = mapped_column(ForeignKey("run.id"), primary_key=True)
     category: Mapped[CategoryKey]
     metric: Mapped[str] = mapped_column(ForeignKey("metric.name"), primary_key=True)
     value: Mapped[float]
     n: Mapped[int]
+    standard_error: Mapped[float | None]
 
 
 class DatasetEvent(Base):

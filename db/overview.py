@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from db.base import AnalysisKind, Phase, RunState
 from db.curricula import curriculum_names, load_curriculum
 from db.effects import effect_arms, load_effects
-from db.experiments import analysis_runs, get_experiment, latest_analysis
+from db.experiments import analysis_runs, get_experiment, latest_analysis, validation_of
 from db.interventions import load_interventions, of_plan
 from db.measurements import deltas
 from db.models import Analysis, Experiment, InterventionRow, PlannedRun, PoolSnapshot, Run
@@ -44,9 +44,7 @@ def experiment_overview(session: Session, name: str) -> dict[str, Any]:
     experiment = get_experiment(session, name)
     analysis = latest_analysis(session, experiment.id, AnalysisKind.OPTIMIZE)
     of_analysis = None if analysis is None else analysis.id
-    validation = latest_analysis(session, experiment.id, AnalysisKind.VALIDATE)
-    if validation is not None and validation.parameters.get("optimize", of_analysis) != of_analysis:
-        validation = None  # verdicts on an earlier proposal
+    validation = validation_of(session, experiment.id, of_analysis)
     phases = {Phase.MEASURE: _phase(session, experiment, Phase.MEASURE, None)}
     if of_analysis is not None:
         phases[Phase.VALIDATE] = _phase(session, experiment, Phase.VALIDATE, of_analysis)
@@ -104,21 +102,22 @@ def _pool(session: Session, snapshot_id: int) -> dict[str, Any]:
 def _phase(session: Session, experiment: Experiment, phase: Phase, analysis_id: int | None) -> dict[str, Any]:
     place = (experiment.id, phase, analysis_id)
     rows = session.execute(
-        select(InterventionRow.name, InterventionRow.arm, PlannedRun.seed, Run)
+        select(InterventionRow.name, InterventionRow.arm, PlannedRun.seed, PlannedRun.adaptive, Run)
         .join(PlannedRun, PlannedRun.intervention_id == InterventionRow.id)
         .join(Run, Run.id == PlannedRun.run_id)
         .where(*of_plan(*place))
         .order_by(InterventionRow.position, InterventionRow.id, PlannedRun.seed)
     ).all()
-    counts = Counter(RunState(run.state) for _, _, _, run in rows)
+    counts = Counter(RunState(run.state) for *_, run in rows)
     return {
         "states": {state.value: counts[state] for state in RunState},
+        "adaptive": sum(adaptive for _, _, _, adaptive, _ in rows),
         "missing": [str(one) for one in missing(session, *place)],
         "interventions": load_interventions(session, *place),
         "runs": [
-            {"intervention": name, "arm": arm, "seed": seed, "run_id": run.id}
+            {"intervention": name, "arm": arm, "seed": seed, "adaptive": adaptive, "run_id": run.id}
             | {field: getattr(run, field) for field in _RUN_FIELDS}
-            for name, arm, seed, run in rows
+            for name, arm, seed, adaptive, run in rows
         ],
         "deltas": deltas(session, *place),
     }

@@ -11,12 +11,16 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.base import Phase, RunState
+from db.columns import among
 from db.errors import RecordError
 from db.interventions import of_plan
 from db.models import InterventionRow, PlannedRun, Run, ScoreRow
-from tasks.benchmarks.scores import Metric, Score
+from tasks.benchmarks.scores import Score
 from tasks.finetune.spec import TrainingRecord
 from tasks.fingerprint import fingerprint as hash_of
+
+SCORE_COLUMNS = (ScoreRow.category, ScoreRow.metric, ScoreRow.value, ScoreRow.n, ScoreRow.standard_error)
+"""What `score_of` reads."""
 
 
 @dataclass(frozen=True)
@@ -126,16 +130,13 @@ def record_finished(
         "score_count": len(scores),
     }
     session.execute(update(Run).where(Run.id == run.id).values(changes))
-    rows = [
-        {"run_id": run.id, "category": s.category, "metric": s.metric.value, "value": s.value, "n": s.n} for s in scores
-    ]
-    session.execute(insert(ScoreRow), rows)
+    session.execute(insert(ScoreRow), [{"run_id": run.id, **asdict(score)} for score in scores])
     return True
 
 
 def states(session: Session, fingerprints: Iterable[str]) -> dict[str, RunState]:
     """State of each run that has a row."""
-    rows = session.execute(select(Run.fingerprint, Run.state).where(Run.fingerprint.in_(set(fingerprints))))
+    rows = session.execute(select(Run.fingerprint, Run.state).where(among(Run.fingerprint, set(fingerprints))))
     return {key: RunState(state) for key, state in rows}
 
 
@@ -164,9 +165,15 @@ def load_record(session: Session, fingerprint: str) -> TrainingRecord | None:
 
 def load_scores(session: Session, fingerprint: str) -> tuple[Score, ...]:
     """A run's scores sorted by metric and category; empty where it is not finished."""
-    rows = session.scalars(select(ScoreRow).join(Run).where(Run.fingerprint == fingerprint))
-    found = [Score(row.category, Metric(row.metric), row.value, row.n) for row in rows]
-    return tuple(sorted(found, key=lambda s: (s.metric.value, s.category)))
+    rows = session.execute(
+        select(*SCORE_COLUMNS).join(Run, Run.id == ScoreRow.run_id).where(Run.fingerprint == fingerprint)
+    )
+    return tuple(sorted(map(score_of, rows), key=lambda s: (s.metric, s.category)))
+
+
+def score_of(row: Any) -> Score:
+    """The score in a result row that has `SCORE_COLUMNS`."""
+    return Score(row.category, row.metric, row.value, row.n, row.standard_error)
 
 
 def _advance(session: Session, fingerprint: str, changes: dict[str, Any]) -> bool:

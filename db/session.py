@@ -10,6 +10,7 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from db.errors import shown
 from db.migrate import upgrade
 from tasks.errors import InputError
 
@@ -60,7 +61,7 @@ def open_database(url: str) -> Database:
     except OperationalError as error:
         engine.dispose()
         raise InputError(
-            f"The database {engine.url.render_as_string(hide_password=True)} is not reachable: "
+            f"The database {shown(engine.url)} is not reachable: "
             f"{str(error.orig).strip().splitlines()[0]}. Start it, or correct BEYOND_IID_DATABASE_URL."
         ) from error
     except BaseException:

@@ -31,9 +31,10 @@ def store_taxonomy(session: Session, analysis_id: int, taxonomy: Taxonomy, name:
         ]
         session.execute(insert(TaxonomyNode), nodes)
         drawn = {pair: position for position, pair in enumerate(taxonomy.reduced)}
-        edges = [_row(key, i, e, False) for i, e in enumerate(taxonomy.edges)]
+        edges = [_row(key, i, e) for i, e in enumerate(taxonomy.edges)]
         edges = [{**row, "reduced_position": drawn.get((row["source"], row["target"]))} for row in edges]
-        edges += [_row(key, i, e, True) for i, e in enumerate(taxonomy.removed)]
+        edges += [{**_row(key, i, e), "removed": True} for i, e in enumerate(taxonomy.removed)]
+        edges += [{**_row(key, i, e), "unconfirmed": True} for i, e in enumerate(taxonomy.unconfirmed)]
         if edges:
             session.execute(insert(TaxonomyEdge), edges)
     stored = load_taxonomy(session, analysis_id, name)
@@ -51,12 +52,13 @@ def load_taxonomy(session: Session, analysis_id: int, name: str = TAXONOMY) -> T
     drawn = sorted((r.reduced_position, r.source, r.target) for r in edges if r.reduced_position is not None)
     return Taxonomy(
         categories=tuple(node.category for node in nodes),
-        edges=tuple(_edge(edge) for edge in edges if not edge.removed),
+        edges=tuple(_edge(edge) for edge in edges if not (edge.removed or edge.unconfirmed)),
         reduced=tuple((source, target) for _, source, target in drawn),
         removed=tuple(_edge(edge) for edge in edges if edge.removed),
         levels=tuple((node.category, node.level) for node in nodes),
         roles=tuple((node.category, Role(node.role)) for node in nodes),
         removed_exactly=row.removed_exactly,
+        unconfirmed=tuple(_edge(edge) for edge in edges if edge.unconfirmed),
     )
 
 
@@ -66,20 +68,32 @@ def taxonomy_names(session: Session, analysis_id: int) -> list[str]:
     return list(session.scalars(rows))
 
 
-def _row(key: int, position: int, edge: Edge, removed: bool) -> dict[str, Any]:
+def _row(key: int, position: int, edge: Edge) -> dict[str, Any]:
     return {
         "taxonomy_id": key,
         "source": edge.source,
         "target": edge.target,
         "position": position,
-        "removed": removed,
+        "removed": False,
+        "unconfirmed": False,
         "reduced_position": None,
         "delta": edge.delta,
         "q_value": edge.q_value,
         "asymmetry_p": to_null(edge.asymmetry_p),
         "stability": to_null(edge.stability),
+        "pair_out_p": to_null(edge.pair_out_p),
+        "confirmed": edge.confirmed,
     }
 
 
 def _edge(row: TaxonomyEdge) -> Edge:
-    return Edge(row.source, row.target, row.delta, row.q_value, from_null(row.asymmetry_p), from_null(row.stability))
+    return Edge(
+        source=row.source,
+        target=row.target,
+        delta=row.delta,
+        q_value=row.q_value,
+        asymmetry_p=from_null(row.asymmetry_p),
+        stability=from_null(row.stability),
+        pair_out_p=from_null(row.pair_out_p),
+        confirmed=row.confirmed,
+    )

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from db.columns import from_null, to_null
+from db.columns import among, from_null, to_null
 from db.conclusions import VerdictCategory, VerdictRow
 from tasks.validation.verdict import Outcome, Verdict
 
@@ -32,6 +32,9 @@ def store_verdicts(session: Session, analysis_id: int, verdicts: Sequence[Verdic
             "predicted": verdict.predicted,
             "outcome": verdict.outcome.value,
             "text": verdict.text,
+            "predicted_low": verdict.predicted_low,
+            "predicted_high": verdict.predicted_high,
+            "detectable": verdict.detectable,
         }
         key = session.scalar(insert(VerdictRow).values(row).on_conflict_do_nothing().returning(VerdictRow.id))
         if key is not None and verdict.by_category:
@@ -48,7 +51,7 @@ def load_verdicts(session: Session, analysis_id: int) -> tuple[Verdict, ...]:
     rows = session.scalars(select(VerdictRow).filter_by(analysis_id=analysis_id).order_by(VerdictRow.position)).all()
     cells: dict[int, list[tuple[str, float]]] = {row.id: [] for row in rows}
     for cell in session.scalars(
-        select(VerdictCategory).where(VerdictCategory.verdict_id.in_(cells)).order_by(VerdictCategory.position)
+        select(VerdictCategory).where(among(VerdictCategory.verdict_id, cells)).order_by(VerdictCategory.position)
     ):
         cells[cell.verdict_id].append((cell.category, cell.difference))
     return tuple(
@@ -67,6 +70,9 @@ def load_verdicts(session: Session, analysis_id: int) -> tuple[Verdict, ...]:
             outcome=Outcome(row.outcome),
             text=row.text,
             by_category=tuple(cells[row.id]),
+            predicted_low=row.predicted_low,
+            predicted_high=row.predicted_high,
+            detectable=row.detectable,
         )
         for row in rows
     )

@@ -23,7 +23,7 @@ from db.interventions import Planned, set_plan
 from db.pools import record_snapshot
 from db.session import Database, open_database
 from infra.postgres import embedded_postgres
-from tasks.benchmarks.scores import Metric, Score
+from tasks.benchmarks.scores import EXACT_MATCH, LOSS, Score
 from tasks.finetune.spec import TrainingRecord
 from tasks.fingerprint import fingerprint
 from tasks.interventions.intervention import BASELINE, Arm, Intervention
@@ -109,8 +109,8 @@ class Material:
         )
 
     def scores(self, value: float = 1.0) -> tuple[Score, ...]:
-        exact = [Score(c, Metric.EXACT_MATCH, 0.25 * i, 40) for i, c in enumerate(self.categories)]
-        return (*exact, *[Score(c, Metric.LOSS, value + i, 50) for i, c in enumerate(self.categories)])
+        exact = [Score(c, EXACT_MATCH, 0.25 * i, 40) for i, c in enumerate(self.categories)]
+        return (*exact, *[Score(c, LOSS, value + i, 50) for i, c in enumerate(self.categories)])
 
     def interventions(self) -> tuple[Intervention, ...]:
         full = tuple(sorted(self.counts.items()))

@@ -14,7 +14,7 @@ from db import runs
 from db.base import Phase, RunState
 from db.errors import RecordError
 from db.session import open_database
-from tasks.benchmarks.scores import Metric, Score
+from tasks.benchmarks.scores import LOSS, Score
 
 
 def _count(planted, table):
@@ -37,6 +37,12 @@ def test_record_finished_round_trip_exact(planted, material):
         states = runs.states(session, planted.fingerprints)
     assert states[key] is RunState.FINISHED
     assert sum(state is RunState.PLANNED for state in states.values()) == 7
+
+
+def test_states_of_more_runs_than_a_statement_takes_parameters(planted):
+    strangers = [f"{number:064x}" for number in range(70_000)]
+    with planted.database.session() as session:
+        assert set(runs.states(session, [*strangers, *planted.fingerprints])) == set(planted.fingerprints)
 
 
 def test_record_finished_second_writer_changes_nothing(planted, material):
@@ -97,7 +103,7 @@ def test_record_finished_processes_at_once_one_winner(planted, material):
 
 def test_record_finished_one_bad_score_stores_nothing(planted, material):
     key = planted.fingerprints[0]
-    bad = (*material.scores()[:-1], Score("reverse", Metric.LOSS, float("nan"), 50))
+    bad = (*material.scores()[:-1], Score("reverse", LOSS, float("nan"), 50))
     with pytest.raises(IntegrityError, match="ck_score_finite"), planted.database.session() as session:
         runs.record_finished(session, key, material.record(key), bad)
     with planted.database.session() as session:
