@@ -15,15 +15,19 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.errors import ConfigurationError, InfraError
+import psutil
 
-_START_SECONDS = 120.0
+from infra.errors import ConfigurationError, InfraError
+from infra.prefect_calls import healthy
+from infra.security import require_prefect_credential
+from infra.service_processes import end_with_parent, is_alive
+from infra.settings import load_settings
+
+_START_SECONDS = 300.0
 _IDLE_SECONDS = 2.0
 
 
@@ -34,12 +38,14 @@ def prefect_api(home: Path) -> Iterator[str]:
     The local server keeps its database (SQLite) and its log in `home`/prefect.
 
     Raises:
-        ConfigurationError: PREFECT_API_URL is set and nothing healthy answers there.
+        ConfigurationError: PREFECT_API_URL is set and nothing healthy answers there, or it leads beyond this machine
+            and no credential is set.
         InfraError: the local server did not start; names its log.
     """
     configured = os.environ.get("PREFECT_API_URL")
     if configured:
-        if not _healthy(configured):
+        require_prefect_credential(configured, allow_insecure=load_settings().allow_insecure)
+        if not healthy(configured):
             raise ConfigurationError(
                 f"PREFECT_API_URL is {configured}, but no healthy Prefect server answers there. "
                 "Start it, correct the address, or unset the variable to use a local server."
@@ -52,56 +58,40 @@ def prefect_api(home: Path) -> Iterator[str]:
         fcntl.flock(users, fcntl.LOCK_SH)
         with (folder / "start.lock").open("a") as start:
             fcntl.flock(start, fcntl.LOCK_EX)
-            url = _running(folder) or _start(folder)
+            running = running_server(folder)
+            url = running[0] if running else _start(folder)
         yield url
 
 
-def _running(folder: Path) -> str | None:
+def running_server(folder: Path) -> tuple[str, int] | None:
+    """API address of the healthy server that uses `folder`, and the process it lives with; None where there is none.
+
+    The process counts as well as the address: after a crash another home's server may listen there.
+    """
     try:
-        url = str(json.loads((folder / "server.json").read_text())["url"])
+        content = json.loads((folder / "server.json").read_text())
+        url, pid = str(content["url"]), int(content["pid"])
+        same = is_alive(pid, float(content["created"]))
     except (OSError, ValueError, KeyError):
         return None
-    return url if _healthy(url) else None
+    return (url, pid) if same and healthy(url) else None
 
 
-def _start(folder: Path) -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/api"
-    log = folder / "server.log"
-    (folder / "server.json").write_text(json.dumps({"url": url}))
-    with log.open("ab") as output:
-        supervisor = subprocess.Popen(
-            [sys.executable, "-m", "infra.prefect_server", str(folder), str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if _healthy(url):
-            return url
-        if supervisor.poll() is not None:
-            break
-        time.sleep(0.1)
-    supervisor.terminate()
-    raise InfraError(f"The local Prefect server did not start within {_START_SECONDS:.0f} s. Its log: {log}")
+def write_server(folder: Path, url: str, pid: int) -> None:
+    """Say where the server of `folder` is and which process it lives with."""
+    content = {"url": url, "pid": pid, "created": psutil.Process(pid).create_time()}
+    (folder / "server.json").write_text(json.dumps(content))
 
 
-def _healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=2) as reply:  # noqa: S310 (our own address)
-            return bool(reply.status == 200)
-    except (OSError, ValueError):
-        return False
+def server_command(port: int) -> list[str]:
+    """The server itself, on loopback."""
+    return [sys.executable, "-P", "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
 
 
-def _supervise(folder: Path, port: int) -> None:
-    """Run the server until nobody has held the users' lock for a moment."""
-    environment = {
-        **os.environ,
+def server_environment(folder: Path, port: int) -> dict[str, str]:
+    """This process's environment and what makes the server use `folder`."""
+    return {
+        **{name: value for name, value in os.environ.items() if name != "BEYOND_IID_DATABASE_URL"},
         "PREFECT_HOME": str(folder),
         "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
         # The browser's side of it looks at port 4200 unless it is told.
@@ -111,10 +101,41 @@ def _supervise(folder: Path, port: int) -> None:
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
     }
+
+
+def _start(folder: Path) -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    log = folder / "server.log"
+    with log.open("ab") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "infra.prefect_server", str(folder), str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    write_server(folder, url, supervisor.pid)
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if healthy(url):
+            return url
+        if supervisor.poll() is not None:
+            break
+        time.sleep(0.1)
+    supervisor.terminate()
+    raise InfraError(f"The local Prefect server did not start within {_START_SECONDS:.0f} s. Its log: {log}")
+
+
+def _supervise(folder: Path, port: int) -> None:
+    """Run the server until nobody has held the users' lock for a moment."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        env=environment,
+        server_command(port),
+        env=server_environment(folder, port),
         stdin=subprocess.DEVNULL,
+        preexec_fn=end_with_parent(),  # noqa: PLW1509 - the supervisor has one thread
     )
 
     def stop(*_: object) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from infra.environment import RAY_DEFAULTS, RAY_ON_LOOPBACK, with_project
 from infra.errors import ConfigurationError
+from infra.security import credentials_hidden, require_ray_token
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,22 @@ class ClusterCapacity:
 
 
 @contextmanager
-def ray_cluster(address: str | None) -> Iterator[ClusterCapacity]:
+def ray_cluster(address: str | None, *, allow_insecure: bool = False) -> Iterator[ClusterCapacity]:
     """Connect to Ray (or start a local cluster that ends with this process) and disconnect at the end.
 
-    A connection that is already open is used and left open.
+    A connection that is already open is used and left open. A local cluster's processes inherit this process's
+    environment without what opens the database or Prefect.
 
     Raises:
-        ConfigurationError: nothing answers at `address`, or it is a Ray Client address (ray://), which Ray Train
-            does not support and which leaves tasks behind when the driver dies.
+        ConfigurationError: nothing answers at `address`; it lies beyond loopback and there is no token, or the wrong
+            one; or it is a Ray Client address (ray://), which Ray Train does not support and which leaves tasks behind
+            when the driver dies.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray warns that a local cluster has token authentication, which is what we want.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    # A run that asks for no GPU must not see one: on a GPU machine all runs would pile up on the first.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    alone = not address and "ray" not in sys.modules
+    for name, value in {**RAY_DEFAULTS, **(RAY_ON_LOOPBACK if alone else {})}.items():
+        os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
@@ -68,27 +72,34 @@ def ray_cluster(address: str | None) -> Iterator[ClusterCapacity]:
             f"BEYOND_IID_RAY_ADDRESS is {address}: Ray Client is not supported. Start the driver inside the cluster "
             "and use 'auto' or the head node's host:port."
         )
-    # Workers must find the same packages wherever the driver was started from.
-    root = str(Path(__file__).resolve().parent.parent)
-    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}}
+    if address and address != "auto":
+        require_ray_token(address, allow_insecure=allow_insecure)
     try:
         if address:
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         else:
             # "local": never a cluster that happens to run on this machine or that RAY_ADDRESS names.
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                runtime_env=environment,
-            )
+            with credentials_hidden():
+                ray.init(
+                    address="local",
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    runtime_env={"env_vars": {"PYTHONPATH": with_project(os.environ)["PYTHONPATH"]}},
+                )
+    except ray.exceptions.AuthenticationError:
+        raise ConfigurationError(
+            f"The Ray cluster at {address} wants a token. Set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN (or "
+            "RAY_AUTH_TOKEN_PATH) to the cluster's."
+        ) from None
     except (ConnectionError, RuntimeError) as error:
         raise ConfigurationError(
-            f"No Ray cluster answers at {address or 'this machine'}: {error}. "
-            "Correct BEYOND_IID_RAY_ADDRESS, or unset it to run on this machine."
+            f"No Ray cluster answers at {address or 'this machine'}, or it refuses the token: {error}. "
+            "Correct BEYOND_IID_RAY_ADDRESS and RAY_AUTH_TOKEN, or unset both to run on this machine."
         ) from error
     try:
+        if address == "auto":  # only now known where it leads
+            require_ray_token(ray.get_runtime_context().gcs_address, allow_insecure=allow_insecure)
         yield _capacity()
     finally:
         ray.shutdown()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from infra.errors import ConfigurationError
@@ -29,6 +30,19 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(
         None, description="Address of a running Ray cluster ('auto' or host:port); default: a local one for this run."
     )
+    allow_insecure: bool = Field(
+        False, description="Speak to Postgres, Prefect and Ray beyond this machine without secrets or encryption."
+    )
+
+    @field_validator("home", "artifacts", mode="before")
+    @classmethod
+    def _is_a_folder(cls, value: Any) -> Any:
+        if "://" in str(value):
+            raise ValueError(
+                "is a URL; expected a folder, on a cluster one that every node sees under the same path. "
+                "For a bucket, mount it on every node and give the mount's path"
+            )
+        return value
 
     @property
     def home_folder(self) -> Path:
@@ -51,7 +65,8 @@ def load_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         lines = [
-            f"BEYOND_IID_{'_'.join(str(part) for part in item['loc']).upper()}: {item['msg']}"
+            f"BEYOND_IID_{'_'.join(str(part) for part in item['loc']).upper()}: "
+            + item["msg"].removeprefix("Value error, ")
             for item in error.errors(include_input=False)
         ]
         raise ConfigurationError("Wrong environment variables:\n" + "\n".join(lines)) from None

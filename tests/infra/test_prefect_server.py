@@ -7,6 +7,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 from infra.errors import ConfigurationError
@@ -30,6 +31,17 @@ def test_prefect_api_two_users_share_one_server_that_ends_after_the_last(
     while (tmp_path / "prefect" / "server.json").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not (tmp_path / "prefect" / "server.json").exists()
+
+
+def test_a_killed_supervisor_takes_the_server_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    with prefect_api(tmp_path):
+        supervisor = psutil.Process(json.loads((tmp_path / "prefect" / "server.json").read_text())["pid"])
+        (server,) = supervisor.children()
+        supervisor.kill()
+        supervisor.wait()
+        server.wait(timeout=30)
+        assert not server.is_running()
 
 
 def test_prefect_api_with_unreachable_address_names_the_variable(
