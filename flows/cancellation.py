@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from uuid import UUID
 
+from httpx import TransportError
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.errors import RunError
 
@@ -38,8 +40,11 @@ class Cancellation:
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _CHECK_SECONDS
-        with get_client(sync_client=True) as client:
-            states = [client.read_flow_run(identity).state for identity in self._runs]
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+                states = [client.read_flow_run(identity).state for identity in self._runs]
+        except TransportError:  # a server that is gone cancels nothing: what trains goes on
+            return
         if any(state is not None and (state.is_cancelling() or state.is_cancelled()) for state in states):
             raise RunCancelledError(
                 "Cancelled on the Prefect server. What has finished is stored; start the experiment again to go on."

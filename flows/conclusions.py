@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flows.config import Analysis, ExperimentConfig
+from flows.designs import PairOut
 from flows.material import Material
 from tasks.curriculum.curriculum import Curriculum, Schedule
 from tasks.curriculum.schedule import build_curriculum
 from tasks.effects.matrix import EffectMatrix, RunTable
+from tasks.effects.pair_out import pair_interaction
 from tasks.effects.paired import paired_effects
+from tasks.effects.surface import surface_effects
 from tasks.interventions.draw import draw
-from tasks.interventions.intervention import Arm
-from tasks.proportions.program import solve
-from tasks.proportions.proposal import Baseline, Coefficients, ControlStep, Limits, Proposal
+from tasks.proportions.goal import goal_from_effects, propose
+from tasks.proportions.proposal import Baseline, Coefficients, ControlStep, Limits, Options, Proposal
 from tasks.proportions.sign_rule import sign_rule
 from tasks.taxonomy.induce import induce
 from tasks.taxonomy.taxonomy import Taxonomy
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Changes whenever the same scores and parameters would give other conclusions; part of an analysis' identity."""
+
+_CONCAVE_EXPONENT = 0.5
+"""Diminishing returns: gains fall off like the inverse square root of the equivalent amount, typical of fine-tuning."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,15 @@ class Conclusions:
     """What one set of scores says.
 
     Attributes:
-        effects: of the deciding arm.
-        further_effects: (arm, effects) of arms that were measured besides.
+        effects: those that decide.
+        further_effects: (name, effects) of arms that were measured besides, and of the planned runs alone where others
+            were chosen adaptively.
         baseline: shares and availability the program started from.
         limits: what it was allowed to change.
-        proposal: the solved proportions; equal to the baseline where nothing is worth moving.
+        proposal: the solved proportions and the decision whether to train on them.
         sign_rule: the paper's rule as a control.
         taxonomy: dependencies, levels, roles.
-        curriculum: the proposal's examples in stages.
+        curriculum: the recommended examples in stages.
     """
 
     effects: EffectMatrix
@@ -59,25 +65,43 @@ class Conclusions:
         return {category: round(share * self.limits.total) for category, share in shares}
 
 
-def conclude(config: ExperimentConfig, material: Material, tables: Mapping[Arm, RunTable]) -> Conclusions:
-    """Run the analysis stages on the scores of each arm; the design's first arm decides.
+def conclude(config: ExperimentConfig, material: Material, tables: Mapping[str, RunTable]) -> Conclusions:
+    """Run the analysis stages on the scores; the table that bears the design's label decides.
+
+    Runs that were chosen after a look at earlier ones serve the decisions; their effects without those runs are given
+    besides, as only these have honest intervals.
+
+    Args:
+        config: the experiment.
+        material: its pool.
+        tables: runs by the name their effects are stored under.
 
     Raises:
-        InputError: scores that cannot be paired.
+        InputError: scores that the estimator cannot use.
         EvidenceError: limits that contradict each other.
     """
-    analysis = config.analysis
-    effects = {arm: paired_effects(table, analysis.confidence) for arm, table in tables.items()}
-    deciding = effects.pop(config.design.arm)
-    baseline, limits = baseline_and_limits(analysis, material)
+    analysis, label = config.analysis, config.design.label
+    estimate = surface_effects if config.estimator == "surface" else paired_effects
+    effects = {name: estimate(table, analysis.confidence) for name, table in tables.items()}
+    deciding, runs = effects.pop(label), tables[label]
+    if any(runs.adaptive):
+        effects[f"{label}, planned runs only"] = estimate(runs.confirmatory(), analysis.confidence)
+    baseline, limits = baseline_and_limits(config, material)
+    goal = goal_from_effects(deciding, baseline, analysis.objective, target_weights(baseline))
+    proposal = propose(goal, baseline, limits, _options(analysis))
+    taxonomy = induce(
+        deciding,
+        fdr=analysis.fdr,
+        minimum_effect=analysis.minimum_effect,
+        interactions=pair_interaction(runs) if isinstance(config.design, PairOut) else None,
+        require_pair_out=analysis.require_pair_out,
+    )
+    counts = dict(zip(proposal.categories, proposal.recommended_counts, strict=True))
     gamma = Coefficients(deciding.targets, deciding.sources, deciding.gamma)
     unidentified = [t for t, known in zip(deciding.targets, deciding.identified, strict=True) if not known]
-    proposal = solve(gamma, baseline, limits, unidentified)
-    taxonomy = induce(deciding, fdr=analysis.fdr, minimum_effect=analysis.minimum_effect)
-    counts = dict(zip(proposal.categories, proposal.counts, strict=True))
     return Conclusions(
         effects=deciding,
-        further_effects=tuple((arm.value, matrix) for arm, matrix in effects.items()),
+        further_effects=tuple(effects.items()),
         baseline=baseline,
         limits=limits,
         proposal=proposal,
@@ -87,7 +111,16 @@ def conclude(config: ExperimentConfig, material: Material, tables: Mapping[Arm, 
     )
 
 
-def baseline_and_limits(analysis: Analysis, material: Material) -> tuple[Baseline, Limits]:
+def _options(analysis: Analysis) -> Options:
+    return Options(
+        amount=1.0 if analysis.objective == "equivalence" else None,
+        robustness=analysis.robustness,
+        confidence=analysis.confidence,
+        exponent=_CONCAVE_EXPONENT if analysis.concave else None,
+    )
+
+
+def baseline_and_limits(config: ExperimentConfig, material: Material) -> tuple[Baseline, Limits]:
     """The program's starting point and what it may change."""
     categories = tuple(sorted(material.baseline))
     total = sum(material.baseline.values())
@@ -98,7 +131,21 @@ def baseline_and_limits(analysis: Analysis, material: Material) -> tuple[Baselin
         minimum=(0.0,) * len(categories),
         maximum=(1.0,) * len(categories),
     )
-    return baseline, Limits(total, analysis.max_shift, analysis.box)
+    return baseline, program_limits(config, total)
+
+
+def target_weights(baseline: Baseline) -> dict[str, float]:
+    """Weight of each measured category: its baseline share; what the baseline leaves out is not measured."""
+    return {name: share for name, share in zip(baseline.categories, baseline.shares, strict=True) if share}
+
+
+def program_limits(config: ExperimentConfig, total: int) -> Limits:
+    """What the program may change of a training set of `total` examples.
+
+    A category that the baseline leaves out may get the share that the design has tried, and no more.
+    """
+    analysis, addition = config.analysis, getattr(config.design, "addition", None)
+    return Limits(total, analysis.max_shift, analysis.box, no_harm=analysis.no_harm, entry=addition or 0.0)
 
 
 def curriculum_over(
@@ -112,6 +159,6 @@ def curriculum_over(
     """Order the seed's draw of these counts; as many stages as plain training has epochs, so budgets are equal."""
     category = {i.id: i.category for i in material.split.train.instructions}
     examples: dict[str, list[str]] = {c: [] for c in counts}
-    for identifier in draw(material.split.train, counts, seed):
+    for identifier in draw(material.split.train, counts, seed, material.selected):
         examples[category[identifier]].append(identifier)
     return build_curriculum(examples, dict(taxonomy.levels), schedule, seed, stages=config.recipe.epochs)

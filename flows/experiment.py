@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from prefect import flow
@@ -13,7 +14,9 @@ from db.experiments import recall_experiment
 from flows.config import ExperimentConfig
 from flows.fan_out import FanOutResult
 from flows.measure import measure_interventions, prepared_experiment
+from flows.monitor_markdown import escaped
 from flows.optimize import Analyzed, analyze
+from flows.preparation import Prepared
 from flows.progress import artifact_key
 from flows.reporting import write_stored_report
 from flows.validate import Validated, validate_conclusions
@@ -44,6 +47,9 @@ class Outcome:
 def experiment(config: ExperimentConfig) -> Outcome:
     """Measure what each category's data does, solve the proportions, order the curriculum, retrain to prove it.
 
+    Args:
+        config: The experiment: its pool, design, recipe, analysis, validation and where runs go.
+
     Raises:
         BeyondIIDError: see the phases; what has finished is stored, and the next start goes on from there.
     """
@@ -51,19 +57,37 @@ def experiment(config: ExperimentConfig) -> Outcome:
     with prepared_experiment(config) as prepared:
         measured = measure_interventions(prepared)
         analyzed = analyze(prepared)
-        validated = validate_conclusions(prepared, analyzed, config.validation) if config.validation else None
-        with prepared.workspace.database.session() as session:
-            # Another start with this name and other settings may have come in between.
-            recall_experiment(session, prepared.experiment_id)
-        report = prepared.workspace.reports / f"{config.name}.html"
-        write_stored_report(prepared.workspace, config.name, report)
-    _publish(config.name, report, validated)
+        validated = None
+        if config.validation:
+            # The effects are worth reading while the validation's training, which may take hours, goes on.
+            interim = partial(_report, prepared, "before its validation")
+            validated = validate_conclusions(prepared, analyzed, config.validation, before_training=interim)
+        report = _report(prepared, "complete")
+    if validated:
+        _publish_verdicts(config.name, validated)
     return Outcome(config.name, measured, analyzed, validated, report, time.monotonic() - start)
 
 
-def _publish(name: str, report: Path, validated: Validated | None) -> None:
-    key = artifact_key(name)
-    create_link_artifact(link=report.as_uri(), link_text=f"Report of {name}", key=f"{key}-report")
-    if validated:
-        lines = [f"- {verdict.text}" for verdict in validated.verdicts]
-        create_markdown_artifact(markdown="\n".join(lines), key=f"{key}-verdicts", description=f"Verdicts of {name}")
+def _report(prepared: Prepared, state: str) -> Path:
+    """Write the report as far as it goes and link it on the flow run's page."""
+    name = prepared.config.name
+    path = prepared.workspace.reports / f"{name}.html"
+    with prepared.workspace.database.session() as session:
+        # Another start with this name and other settings may have come in between.
+        recall_experiment(session, prepared.experiment_id)
+    write_stored_report(prepared.workspace, name, path)
+    create_link_artifact(
+        link=path.as_uri(),
+        link_text=f"Report of {name}",
+        key=f"{artifact_key(name)}-report",
+        # Browsers open no local file from a page: the path is there to be copied.
+        description=f"{state}: `{path}`",
+    )
+    return path
+
+
+def _publish_verdicts(name: str, validated: Validated) -> None:
+    lines = [f"- {escaped(verdict.text)}" for verdict in validated.verdicts]
+    create_markdown_artifact(
+        markdown="\n".join(lines), key=f"{artifact_key(name)}-verdicts", description=f"Verdicts of {name}"
+    )

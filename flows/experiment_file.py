@@ -10,8 +10,11 @@ import yaml
 from pydantic import ValidationError
 
 from flows.config import ExperimentConfig
+from flows.pool_blocks import from_folder
+from tasks.benchmarks.measures import Benchmarks
 from tasks.errors import InputError
 from tasks.finetune.recipe import PretrainedModel, Recipe
+from tasks.forms import Location, problems
 
 
 def load_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConfig:
@@ -24,58 +27,64 @@ def load_experiment(path: Path, overrides: Sequence[str] = ()) -> ExperimentConf
     Raises:
         InputError: naming the file and, for each problem, its key, what is wrong and what was expected.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file. Give the path of an experiment file (YAML).") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML: {error}") from error
+    content = _read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a mapping with the keys name, pool, recipe, …; found {_kind(content)}.")
     for text in overrides:
         _override(content, text)
+    _include_benchmarks(content, path.parent)
     try:
         config = ExperimentConfig.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {error.error_count()} problem(s)\n" + "\n".join(_problems(error))) from None
+        raise InputError(f"{path}: {error.error_count()} problem(s)\n{problems(error, unknown=_known_keys)}") from None
     return config.model_copy(
         update={
             "pool": _from_folder(config.pool, path.parent),
+            **{key: from_folder(getattr(config, key), path.parent) for key in ("hygiene", "tagging", "selection")},
             "held_out": _held_out(config, path),
+            "benchmarks": config.benchmarks and config.benchmarks.from_folder(path.parent),
             "recipe": _recipe(config, path),
         }
     )
 
 
-def _problems(error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors(include_url=False):
-        key = ".".join(str(part) for part in item["loc"]) or "(whole file)"
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = f"unknown key. {_known_keys(item['loc'])}"
-        elif item["type"] == "missing":
-            message = "missing; it is required"
-        elif item["type"] not in ("value_error",):
-            message = f"{message}; found {item['input']!r}"
-        lines.append(f"  {key}: {message}")
-    return lines
+def _include_benchmarks(content: dict[str, Any], folder: Path) -> None:
+    """Put the file that `benchmarks` names in its place; relative paths in it count from its own folder."""
+    name = content.get("benchmarks")
+    if not isinstance(name, str):
+        return
+    path = folder / name
+    try:
+        found = Benchmarks.model_validate(_read_yaml(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: {error.error_count()} problem(s)\n{problems(error)}") from None
+    content["benchmarks"] = found.from_folder(path.parent).model_dump(mode="json")
 
 
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    """List what may stand beside an unknown key, and the nearest known one."""
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. Give the path of an existing YAML file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from error
+
+
+def _known_keys(location: Location) -> str:
+    """What may stand beside an unknown key, and the nearest known one."""
     import difflib
 
     known = _fields_at(location[:-1])
     if not known:
-        return "Remove it."
+        return "unknown key. Remove it."
     near = difflib.get_close_matches(str(location[-1]), known, n=1)
-    return (f"Did you mean {near[0]!r}? " if near else "") + f"Known here: {', '.join(known)}."
+    guess = f"Did you mean {near[0]!r}? " if near else ""
+    return f"unknown key. {guess}Known here: {', '.join(known)}."
 
 
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+def _fields_at(location: Location) -> list[str]:
     schema: dict[str, Any] = ExperimentConfig.model_json_schema()
     definitions = schema["$defs"]
     here = [schema]
@@ -87,7 +96,7 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
             for option in options:
                 reference = option.get("$ref")
                 found.append(definitions[reference.split("/")[-1]] if reference else option)
-            if not child and node.get("properties", {}).get("kind", {}).get("const") == part:
+            if not child and part in [one.get("const") for one in node.get("properties", {}).values()]:
                 found.append(node)
         here = found
     return sorted({key for node in here for key in node.get("properties", {})})

@@ -7,23 +7,24 @@ so an ordinary retry; ending the flow cancels its Ray tasks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture, wait
+from prefect.futures import PrefectConcurrentFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from db import runs as run_store
 from db.session import Database
 from flows.cancellation import Cancellation, RunCancelledError
 from flows.config import Resources
+from flows.monitor import Monitor, monitored
 from flows.planning import PlannedRun
-from flows.progress import FanOutProgress, fan_out_progress
+from flows.retention import settle, store_scores
 from flows.run_board import RunBoard
 from flows.workspace import Workspace
-from tasks.benchmarks.run import read_run_record
 from tasks.errors import InputError
 
 _POLL_SECONDS = 0.5
@@ -64,15 +65,20 @@ def fan_out(title: str, runs: Sequence[PlannedRun], resources: Resources, worksp
     # parameters, because Prefect would serialize them.
     @flow(name="fan-out", flow_run_name=title, task_runner=runner)
     def fan() -> list[tuple[str, str]]:
-        with fan_out_progress(title, len(by_fingerprint), len(reused)) as progress:
-            return _do_all(board, [run.fingerprint for run in open_runs], progress, len(reused))
+        with monitored(title, board, reused) as monitor:
+            return _do_all(board, [run.fingerprint for run in open_runs], monitor, len(reused))
 
-    failed = fan()
-    trained = {run.fingerprint for run in open_runs} - {identity for identity, _ in failed}
+    reasons = dict(fan())
+    # Prefect's states say what a person sees; what is there, the database and the records say.
+    trained = set(_take_in({run.fingerprint: run for run in open_runs}, workspace.database))
     return FanOutResult(
         tuple(reused),
         tuple(sorted(trained)),
-        tuple((by_fingerprint[identity].label, reason) for identity, reason in failed),
+        tuple(
+            (run.label, reasons.get(run.fingerprint, "ended without scores"))
+            for run in open_runs
+            if run.fingerprint not in trained
+        ),
     )
 
 
@@ -82,17 +88,14 @@ def _take_in(runs: dict[str, PlannedRun], database: Database) -> list[str]:
     for identity, run in runs.items():
         if identity in done:
             continue
-        record = read_run_record(run.folder)
-        if record and record.training.fingerprint == identity:
-            with database.session() as session:
-                run_store.record_finished(session, identity, record.training, record.scores, record.evaluation_seconds)
+        if store_scores(database, identity, run.folder):
             done.add(identity)
+    for identity in sorted(done)[:1]:  # what an earlier start was killed before
+        settle(database, identity, runs[identity].folder.parent)
     return [identity for identity in runs if identity in done]
 
 
-def _do_all(
-    board: RunBoard, identities: list[str], progress: FanOutProgress, done_before: int
-) -> list[tuple[str, str]]:
+def _do_all(board: RunBoard, identities: list[str], monitor: Monitor, done_before: int) -> list[tuple[str, str]]:
     fine_tune = task(
         name="fine-tune",
         task_run_name="{label}",
@@ -102,21 +105,31 @@ def _do_all(
         cache_policy=NO_CACHE,
         persist_result=False,
     )(board.execute)
+    submit: Any = fine_tune.submit
     with board.stopping_on_exit():
-        futures: dict[PrefectFuture[Any], str] = {
-            fine_tune.submit(identity=identity, label=board.runs[identity].label): identity for identity in identities
+        futures: dict[PrefectConcurrentFuture[Any], str] = {  # of a thread pool, see `fan_out`
+            submit(identity=identity, label=board.runs[identity].label): identity for identity in identities
         }
         pending = set(futures)
         cancellation = Cancellation()
         while pending:
-            pending = set(wait(list(pending), timeout=_POLL_SECONDS).not_done)
-            progress.update(done_before + len(futures) - len(pending), board.running())
+            # Not Prefect's wait: in the main thread its timeout is an alarm, which may go off inside a held lock.
+            threads = [future.wrapped_future for future in pending]
+            finished = wait(threads, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done
+            pending = {future for future in pending if future.wrapped_future not in finished}
+            monitor.update(done_before + len(futures) - len(pending))
             cancellation.check()
-    return [
-        (identity, str(future.state.message or "failed"))
-        for future, identity in futures.items()
-        if not future.state.is_completed()
-    ]
+    reasons = {identity: _why_failed(future) for future, identity in futures.items()}
+    return [(identity, reason) for identity, reason in reasons.items() if reason]
+
+
+def _why_failed(future: PrefectConcurrentFuture[Any]) -> str:
+    """Why a task run that has ended failed; empty where it did not."""
+    crash = future.wrapped_future.exception()
+    if crash is not None:  # Prefect's own machinery broke
+        return f"{type(crash).__name__}: {crash}"
+    future.wait()  # has ended: takes its state
+    return "" if future.state.is_completed() else str(future.state.message or "failed")
 
 
 def _worth_retrying(_task: Any, _run: Any, state: Any) -> bool:

@@ -12,14 +12,16 @@ from db import curricula, effects, experiments, interventions, proposals, taxono
 from db.base import AnalysisKind, Phase
 from db.measurements import run_table
 from db.runs import missing
+from flows.announcements import EXPERIMENT_OPTIMIZED, VALIDATION_LABEL, announce
 from flows.conclusions import METHOD_VERSION, Conclusions, conclude
-from flows.config import ExperimentConfig
+from flows.config import ExperimentName
+from flows.designs import Factorial, Mixtures
 from flows.measure import prepared_experiment
 from flows.preparation import Prepared
+from flows.recorded import recorded_config
 from tasks.effects.matrix import RunTable
 from tasks.errors import EvidenceError
 from tasks.fingerprint import fingerprint
-from tasks.interventions.intervention import Arm
 from tasks.interventions.manifest_file import write_manifest
 
 
@@ -36,11 +38,17 @@ class Analyzed:
     conclusions: Conclusions
 
 
-@flow(name="optimize", flow_run_name="optimize {config.name}")
-def optimize(config: ExperimentConfig) -> None:
-    """Draw conclusions from the stored scores; refuses, naming what is missing, unless every planned run has some."""
+@flow(name="optimize", flow_run_name="optimize {name}")
+def optimize(name: ExperimentName) -> None:
+    """Draw conclusions from the stored scores; refuses, naming what is missing, unless every planned run has some.
+
+    Args:
+        name: The experiment's name. The settings are those that it was measured with.
+    """
+    config = recorded_config(name)
     with prepared_experiment(config) as prepared:
         analyze(prepared)
+    announce(EXPERIMENT_OPTIMIZED, name, {VALIDATION_LABEL: "yes" if config.validation else "no"})
 
 
 def analyze(prepared: Prepared) -> Analyzed:
@@ -60,7 +68,11 @@ def analyze(prepared: Prepared) -> Analyzed:
     return conclude_and_store()
 
 
-def _tables(prepared: Prepared) -> dict[Arm, RunTable]:
+def _tables(prepared: Prepared) -> dict[str, RunTable]:
+    """What the estimator takes, by the name the effects are stored under; the deciding one is the design's label.
+
+    Paired differences need one arm at a time; a surface is fitted to all runs of all arms at once.
+    """
     config, experiment = prepared.config, prepared.experiment_id
     with prepared.workspace.database.session() as session:
         if not interventions.planned_seeds(session, experiment, Phase.MEASURE):
@@ -71,13 +83,13 @@ def _tables(prepared: Prepared) -> dict[Arm, RunTable]:
                 f"{len(absent)} interventions of {config.name!r} have no scores; run `measure` again:\n"
                 + "\n".join(f"  {one}" for one in absent)
             )
-        return {
-            arm: run_table(session, experiment, Phase.MEASURE, config.analysis.metric, arm)
-            for arm in config.design.arms
-        }
+        metric, design = config.analysis.metric, config.design
+        if config.estimator == "surface" or isinstance(design, Factorial | Mixtures):
+            return {design.label: run_table(session, experiment, Phase.MEASURE, metric)}
+        return {arm: run_table(session, experiment, Phase.MEASURE, metric, arm) for arm in design.arms}
 
 
-def _store(prepared: Prepared, found: Conclusions, tables: dict[Arm, RunTable]) -> int:
+def _store(prepared: Prepared, found: Conclusions, tables: dict[str, RunTable]) -> int:
     config, experiment = prepared.config, prepared.experiment_id
     manifest = _manifest_file(prepared, found)
     with prepared.workspace.database.session() as session:
@@ -87,11 +99,16 @@ def _store(prepared: Prepared, found: Conclusions, tables: dict[Arm, RunTable]) 
             experiment,
             AnalysisKind.OPTIMIZE,
             {**config.analysis.model_dump(mode="json"), "method": METHOD_VERSION},
-            fingerprint([[arm.value, table.runs, table.performance.tolist()] for arm, table in sorted(tables.items())]),
+            fingerprint(
+                [
+                    [str(name), table.runs, table.performance.tolist(), table.adaptive]
+                    for name, table in sorted(tables.items())
+                ]
+            ),
             runs,
         )
         metric = config.analysis.metric
-        for arm, matrix in ((config.design.arm.value, found.effects), *found.further_effects):
+        for arm, matrix in ((config.design.label, found.effects), *found.further_effects):
             effects.store_effects(session, analysis.id, metric, arm, matrix)
         proposals.store_proposal(session, analysis.id, found.proposal)
         taxonomies.store_taxonomy(session, analysis.id, found.taxonomy)
@@ -102,6 +119,8 @@ def _store(prepared: Prepared, found: Conclusions, tables: dict[Arm, RunTable]) 
 def _manifest_file(prepared: Prepared, found: Conclusions) -> Path:
     path = prepared.workspace.artifacts / "curricula" / f"{found.curriculum.manifest.sha256}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
+    if path.exists():
+        path.touch()  # needed again: housekeeping goes by age
+    else:
         write_manifest(path, found.curriculum.manifest)
     return path

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from db.base import Phase
+from flows.benchmarking import ReadyBenchmarks
 from flows.config import ExperimentConfig
 from flows.material import Material
 from flows.worker import SPEC_FILE
-from tasks.finetune.recipe import Engine, Lora, Recipe
+from tasks.finetune.recipe import Engine, Lora, Recipe, recipe_identity
 from tasks.finetune.spec import TRAINER_VERSION, RunSpec
 from tasks.finetune.spec_file import write_spec
 from tasks.fingerprint import fingerprint
@@ -63,7 +64,14 @@ class PlannedRun:
 class Planner:
     """Turns interventions into planned runs of one experiment."""
 
-    def __init__(self, config: ExperimentConfig, material: Material, base_model: Path, artifacts: Path) -> None:
+    def __init__(
+        self,
+        config: ExperimentConfig,
+        material: Material,
+        base_model: Path,
+        artifacts: Path,
+        benchmarks: ReadyBenchmarks,
+    ) -> None:
         """Read what all runs share: contents for the identity, the engine's configuration.
 
         Args:
@@ -71,20 +79,23 @@ class Planner:
             material: its pool.
             base_model: the prepared base checkpoint.
             artifacts: the artifact store.
+            benchmarks: what its runs are scored with (`flows.benchmarking.ready_benchmarks`).
         """
         self._config, self._material, self._base, self._artifacts = config, material, base_model, artifacts
         self._contents = {i.id: i.content_hash for i in material.split.train.instructions}
         self._recipe = _resolved(config.recipe, config.resources.gpus_per_run)
         self._deepspeed = _deepspeed_config(self._recipe)
-        self._shared = _identity_of_all_runs(config, self._recipe, base_model, self._deepspeed)
+        self._benchmarks = benchmarks
+        self._shared = _identity_of_all_runs(config, self._recipe, base_model, self._deepspeed, self._benchmarks)
 
     def drawn(self, interventions: Iterable[Intervention], seeds: Iterable[int], phase: Phase) -> Iterator[PlannedRun]:
         """Runs whose order is the seed's random one: all interventions of a seed, then the next seed."""
-        seeds, train, epochs = tuple(seeds), self._material.split.train, self._config.recipe.epochs
+        seeds, material, epochs = tuple(seeds), self._material, self._config.recipe.epochs
         interventions = tuple(interventions)
         for seed in seeds:
             for intervention in interventions:
-                yield self.ordered(intervention, training_manifest(train, intervention, seed, epochs), seed, phase)
+                manifest = training_manifest(material.split.train, intervention, seed, epochs, material.selected)
+                yield self.ordered(intervention, manifest, seed, phase)
 
     def ordered(self, intervention: Intervention, manifest: Manifest, seed: int, phase: Phase) -> PlannedRun:
         """A run with a given order (a curriculum)."""
@@ -109,6 +120,8 @@ class Planner:
             workers=config.resources.workers_per_run,
             threads=max(1, int(config.resources.cpus_per_run)),
             deepspeed=self._deepspeed,
+            benchmarks=self._benchmarks.spec,
+            gpu_share=min(config.resources.gpus_per_run, 1.0) or 1.0,
         )
         return PlannedRun(intervention, seed, phase, manifest, spec, folder)
 
@@ -121,7 +134,11 @@ def _resolved(recipe: Recipe, gpus_per_run: float) -> Recipe:
 
 
 def _identity_of_all_runs(
-    config: ExperimentConfig, recipe: Recipe, base_model: Path, deepspeed: dict[str, Any] | None
+    config: ExperimentConfig,
+    recipe: Recipe,
+    base_model: Path,
+    deepspeed: dict[str, Any] | None,
+    benchmarks: ReadyBenchmarks,
 ) -> dict[str, Any]:
     """Everything that decides the numbers of every run of the experiment.
 
@@ -131,13 +148,12 @@ def _identity_of_all_runs(
     from tasks.benchmarks.evaluate import EVALUATOR_VERSION
 
     identity: dict[str, Any] = {
-        "recipe": recipe.model_dump(
-            mode="json", exclude={"checkpoint_every", "micro_batch_size", "max_length", "model"}
-        ),
+        "recipe": recipe_identity(recipe),
         "base": base_model.name,
         "deepspeed": deepspeed,
         "trainer": TRAINER_VERSION,
         "benchmarks": {"held-out answers": EVALUATOR_VERSION},
+        **benchmarks.in_identity,
     }
     if isinstance(recipe.method, Lora) and recipe.method.dropout:
         identity["pieces"] = [recipe.micro_batch_size, config.resources.workers_per_run]

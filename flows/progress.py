@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -16,13 +16,63 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from flows.planning import PlannedRun
 from flows.worker import read_progress
 
-_ARTIFACT_SECONDS = 5.0
 _SHOWN_RUNS = 8
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 5.0, 30.0
+
+
+class Pace:
+    """When to publish again: every 5 seconds at first, ever more rarely, in the end every 30.
+
+    Prefect keeps each update as an event, with all its content.
+    """
+
+    def __init__(self) -> None:
+        """Due at once."""
+        self._start = self._next = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time; asking then begins the next pause."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, (now - self._start) / 60))
+        return True
 
 
 def artifact_key(text: str) -> str:
     """A key as Prefect's artifacts take it: lowercase letters, digits and dashes."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+@contextmanager
+def step_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress of one piece of work: a bar for each of its parts, and a progress artifact on the Prefect server.
+
+    Gives a callback for (what is being done, done, of how many); nothing is shown before its first call.
+    """
+    console = Console(file=sys.stderr)
+    bars: dict[str, TaskID] = {}
+    published: list[UUID] = []
+    pace = Pace()
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=28), MofNCompleteColumn(),
+               TimeElapsedColumn())  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as screen:
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = screen.add_task(f"{title}: {what}", total=total)
+            screen.update(bars[what], completed=done, total=total)
+            if not (pace.due() or done == total):
+                return
+            percent, text = 100.0 * done / total if total else 100.0, f"{title}: {what}, {done:,} of {total:,}"
+            if published:
+                update_progress_artifact(published[0], progress=percent, description=text)
+                return
+            created = create_progress_artifact(progress=percent, key=artifact_key(title), description=text)
+            if isinstance(created, UUID):
+                published.append(created)
+
+        yield show
 
 
 class FanOutProgress:
@@ -46,7 +96,7 @@ class FanOutProgress:
         self._main = self._bars.add_task(title, total=total, completed=done, note="")
         self._runs: dict[str, TaskID] = {}
         self._artifact: UUID | None = None
-        self._next_artifact = 0.0
+        self._pace = Pace()
         self._done = done
 
     def start(self) -> None:
@@ -69,8 +119,7 @@ class FanOutProgress:
             self._bars.remove_task(self._runs.pop(identity))
         for identity, run in shown.items():
             self._show(identity, run)
-        if time.monotonic() >= self._next_artifact:
-            self._next_artifact = time.monotonic() + _ARTIFACT_SECONDS
+        if self._pace.due():
             self._publish(len(running))
 
     def stop(self) -> None:
@@ -85,12 +134,9 @@ class FanOutProgress:
         if identity not in self._runs:
             self._runs[identity] = self._bars.add_task(f"  {run.label}", total=None, note="starting")
         progress = read_progress(run.folder)
-        if progress:
+        if progress and progress.loss is not None:
             self._bars.update(
-                self._runs[identity],
-                total=progress["steps"],
-                completed=progress["step"],
-                note=f"loss {progress['loss']:.3f}",
+                self._runs[identity], total=progress.steps, completed=progress.step, note=f"loss {progress.loss:.3f}"
             )
 
     def _publish(self, running: int) -> None:
@@ -102,14 +148,3 @@ class FanOutProgress:
 
     def _text(self, running: int) -> str:
         return f"{self._title}: {self._done} of {self._total} runs done, {running} running"
-
-
-@contextmanager
-def fan_out_progress(title: str, total: int, done: int) -> Iterator[FanOutProgress]:
-    """`FanOutProgress` that is stopped whatever happens."""
-    progress = FanOutProgress(title, total, done)
-    progress.start()
-    try:
-        yield progress
-    finally:
-        progress.stop()

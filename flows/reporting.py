@@ -12,15 +12,27 @@ from sqlalchemy.orm import Session
 
 from db import curricula, effects, proposals, taxonomies, verdicts
 from db.base import AnalysisKind, Phase
-from db.experiments import latest_analysis
-from db.measurements import run_table
+from db.experiments import latest_analysis, validation_of
+from db.measurements import run_table, scores_of_arm
+from db.metrics import load_metrics
 from db.overview import experiment_overview
 from db.runs import load_record
+from flows.conclusions import program_limits
 from flows.config import ExperimentConfig
+from flows.material import STEPS_FILE
+from flows.reporting_plan import (
+    allowed_ranges,
+    available_examples,
+    changed_on_purpose,
+    design_summary,
+    planned_counts,
+    planned_interventions,
+    untried_arms,
+)
 from flows.workspace import Workspace
-from tasks.benchmarks.scores import Metric
+from tasks.benchmarks.scores import Score, mean_over_runs
 from tasks.curriculum.curriculum import Curriculum
-from tasks.effects.matrix import EffectMatrix
+from tasks.effects.matrix import EffectMatrix, RunTable
 from tasks.effects.prediction import main_effects, weight_vector
 from tasks.errors import BeyondIIDError
 from tasks.interventions.intervention import BASELINE
@@ -28,10 +40,10 @@ from tasks.interventions.manifest_file import read_manifest
 from tasks.pool.config import SkillWorldSource
 from tasks.pool.skillworld import skill_world
 from tasks.pool.summary import PoolSummary
-from tasks.proportions.proposal import Limits
-from tasks.report.content import ArmPerformance, MainEffects, PlantedEdges, ReportData, RunRow
-from tasks.report.render import write_figures, write_report
+from tasks.report.content import ArmPerformance, BaselineScore, MainEffects, PlantedEdges, ReportData, RunRow
+from tasks.report.pool_steps import PoolSteps, pool_steps
 from tasks.validation.arms import SIGN_RULE
+from tasks.validation.regret import Regret, regrets
 
 
 def write_stored_report(workspace: Workspace, name: str, path: Path) -> None:
@@ -42,6 +54,8 @@ def write_stored_report(workspace: Workspace, name: str, path: Path) -> None:
     """
     with workspace.database.session() as session:
         data = report_data(session, name)
+    from tasks.report.render import write_report  # the drawing library, which `show` need not wait for
+
     write_report(data, path)
 
 
@@ -49,6 +63,8 @@ def write_stored_figures(workspace: Workspace, name: str, folder: Path) -> tuple
     """Write the experiment's heat map and taxonomy as pictures."""
     with workspace.database.session() as session:
         data = report_data(session, name)
+    from tasks.report.render import write_figures
+
     return write_figures(data, folder)
 
 
@@ -61,25 +77,33 @@ def report_data(session: Session, name: str) -> ReportData:
     overview = experiment_overview(session, name)
     config = ExperimentConfig.model_validate(overview["config"])
     runs, versions = _runs(session, overview)
+    interventions = planned_interventions(overview, Phase.MEASURE)
+    available = available_examples(overview["pool"])
     return ReportData(
         experiment=name,
         created=overview["created"],
         config=config.model_dump(mode="json", exclude_none=True),
         pool=_pool(overview["pool"]),
+        steps=_steps(config, overview["pool"]),
         pool_hash=overview["pool"]["content_hash"],
-        baseline_counts=_baseline_counts(overview),
+        baseline_counts=planned_counts(interventions, BASELINE),
         runs=runs,
-        arm=config.design.arm.value,
+        arm=config.design.label,
+        design=design_summary(config, interventions, available),
+        interventions=interventions,
         false_discovery_rate=config.analysis.fdr,
         planted=_planted(config),
         versions=versions,
         seconds=_duration(overview),
-        **_conclusions(session, config, overview),
+        **_conclusions(session, config, overview, available),
     )
 
 
-def _conclusions(session: Session, config: ExperimentConfig, overview: dict[str, Any]) -> dict[str, Any]:
-    experiment, baseline = overview["id"], dict(_baseline_counts(overview))
+def _conclusions(
+    session: Session, config: ExperimentConfig, overview: dict[str, Any], available: dict[str, int] | None
+) -> dict[str, Any]:
+    experiment = overview["id"]
+    baseline = dict(planned_counts(planned_interventions(overview, Phase.MEASURE), BASELINE))
     found = latest_analysis(session, experiment, AnalysisKind.OPTIMIZE)
     if found is None:
         return {}
@@ -87,29 +111,43 @@ def _conclusions(session: Session, config: ExperimentConfig, overview: dict[str,
     matrices = {
         arm: effects.load_effects(session, found.id, of, arm)
         for of, arm in effects.effect_arms(session, found.id)
-        if of is metric
+        if of == metric
     }
-    deciding = matrices.pop(config.design.arm.value)
+    deciding = matrices.pop(config.design.label)
     assert deciding is not None  # noqa: S101 - stored together with its analysis
-    judged = latest_analysis(session, experiment, AnalysisKind.VALIDATE)
-    if judged and judged.parameters["optimize"] != found.id:
-        judged = None  # verdicts on an earlier proposal
-    # An experiment that was changed and is under way again has conclusions beside runs without scores.
-    measured = not overview["phases"][Phase.MEASURE.value]["missing"]
-    validated = judged and not overview["phases"][Phase.VALIDATE.value]["missing"]
+    limits = program_limits(config, sum(baseline.values()))
+    proposal = proposals.load_proposal(session, found.id)
+    taxonomy = taxonomies.load_taxonomy(session, found.id)
     return {
         "effects": deciding,
         "other_effects": tuple(matrices.items()),
         "main_effects": _main_effects(deciding),
-        "baseline_exact_match": _exact_match(session, experiment) if measured else (),
-        "limits": Limits(sum(baseline.values()), config.analysis.max_shift, config.analysis.box),
-        "proposal": proposals.load_proposal(session, found.id),
-        "sign_rule": _planned_counts(overview, Phase.VALIDATE, SIGN_RULE),
-        "taxonomy": taxonomies.load_taxonomy(session, found.id),
+        "baseline_scores": _baseline_scores(session, experiment),
+        "limits": limits,
+        "allowed": allowed_ranges(baseline, available, limits),
+        "proposal": proposal,
+        "sign_rule": planned_counts(planned_interventions(overview, Phase.VALIDATE), SIGN_RULE),
+        "taxonomy": taxonomy,
         "curriculum": _curriculum(session, found.id),
-        "verdicts": verdicts.load_verdicts(session, judged.id) if judged else (),
-        "performances": _performances(session, experiment, found.id, metric, baseline) if validated else (),
+        "untried": untried_arms(config, overview, proposal, taxonomy),
+        **_validated(session, overview, found.id, metric, baseline),
     }
+
+
+def _validated(
+    session: Session, overview: dict[str, Any], analysis_id: int, metric: str, baseline: dict[str, int]
+) -> dict[str, Any]:
+    """Verdicts on this analysis' proposal, and each arm's performance and regret where all runs are in."""
+    judged = validation_of(session, overview["id"], analysis_id)
+    if judged is None:
+        return {}
+    found = {"verdicts": verdicts.load_verdicts(session, judged.id)}
+    if overview["phases"][Phase.VALIDATE.value]["missing"]:
+        return found
+    table = run_table(session, overview["id"], Phase.VALIDATE, metric, analysis_id=analysis_id)
+    total = sum(baseline.values())
+    weights = {category: n / total for category, n in baseline.items() if n}
+    return {**found, "performances": _performances(table, weights), "regrets": _regrets(table, weights)}
 
 
 def _runs(session: Session, overview: dict[str, Any]) -> tuple[tuple[RunRow, ...], tuple[tuple[str, str], ...]]:
@@ -117,7 +155,7 @@ def _runs(session: Session, overview: dict[str, Any]) -> tuple[tuple[RunRow, ...
     rows: dict[str, RunRow] = {}
     versions: dict[str, str] = {}
     for phase, content in overview["phases"].items():
-        known = {i["name"]: i for i in content["interventions"]}
+        known = {one.name: one for one in planned_interventions(overview, Phase(phase))}
         for run in content["runs"]:
             record = load_record(session, run["fingerprint"])
             versions |= dict(record.versions) if record else {}
@@ -136,8 +174,9 @@ def _runs(session: Session, overview: dict[str, Any]) -> tuple[tuple[RunRow, ...
                     host=run["host"],
                     final_loss=record.losses[-1][1] if record and record.losses else None,
                     reused=bool(finished) and datetime.fromisoformat(finished) < created,
-                    removed=tuple(known[run["intervention"]]["removed"]),
+                    changed=changed_on_purpose(known[run["intervention"]]),
                     arm=run["arm"],
+                    adaptive=run["adaptive"],
                 ),
             )
     return tuple(rows.values()), tuple(sorted(versions.items()))
@@ -153,16 +192,13 @@ def _pool(pool: dict[str, Any]) -> PoolSummary:
     return PoolSummary(pool["name"], tuple(sorted(pool["counts"].items())), tuple(reasons.most_common()))
 
 
-def _baseline_counts(overview: dict[str, Any]) -> tuple[tuple[str, int], ...]:
-    return _planned_counts(overview, Phase.MEASURE, BASELINE)
-
-
-def _planned_counts(overview: dict[str, Any], phase: Phase, name: str) -> tuple[tuple[str, int], ...]:
-    """Examples per category of one planned training set; empty where it is not planned."""
-    for intervention in overview["phases"].get(phase.value, {"interventions": []})["interventions"]:
-        if intervention["name"] == name:
-            return tuple((category, n) for category, n in intervention["counts"])
-    return ()
+def _steps(config: ExperimentConfig, pool: dict[str, Any]) -> PoolSteps:
+    """What cleaning, tagging and selection said, from the file beside the snapshot."""
+    path = Path(pool["path"]) / STEPS_FILE
+    if not path.is_file():
+        return PoolSteps()
+    found = json.loads(path.read_text(encoding="utf-8"))["report"]
+    return pool_steps(found, config.selection.method if config.selection else "")
 
 
 def _planted(config: ExperimentConfig) -> PlantedEdges | None:
@@ -180,10 +216,12 @@ def _main_effects(matrix: EffectMatrix) -> MainEffects | None:
     return MainEffects(tuple(zip(found.sources, found.values.tolist(), strict=True)), found.share)
 
 
-def _exact_match(session: Session, experiment_id: int) -> tuple[tuple[str, float], ...]:
-    table = run_table(session, experiment_id, Phase.MEASURE, Metric.EXACT_MATCH)
-    rows = [index for index, arm in enumerate(table.arms) if arm == BASELINE]
-    return tuple(zip(table.targets, table.performance[rows].mean(axis=0).tolist(), strict=True))
+def _baseline_scores(session: Session, experiment_id: int) -> tuple[BaselineScore, ...]:
+    metrics = load_metrics(session)
+    found: dict[tuple[str, str], list[Score]] = {}
+    for score in scores_of_arm(session, experiment_id, Phase.MEASURE, BASELINE):
+        found.setdefault((score.category, score.metric), []).append(score)
+    return tuple(BaselineScore(mean_over_runs(scores), metrics[metric]) for (_, metric), scores in found.items())
 
 
 def _curriculum(session: Session, analysis_id: int) -> Curriculum | None:
@@ -203,12 +241,8 @@ def _curriculum(session: Session, analysis_id: int) -> Curriculum | None:
     )
 
 
-def _performances(
-    session: Session, experiment_id: int, analysis_id: int, metric: Metric, baseline: dict[str, int]
-) -> tuple[ArmPerformance, ...]:
-    table = run_table(session, experiment_id, Phase.VALIDATE, metric, analysis_id=analysis_id)
-    total = sum(baseline.values())
-    overall = table.performance @ weight_vector({c: n / total for c, n in baseline.items()}, table.targets)
+def _performances(table: RunTable, weights: dict[str, float]) -> tuple[ArmPerformance, ...]:
+    overall = table.performance @ weight_vector(weights, table.targets)
     arms = dict.fromkeys(table.arms)
     return tuple(
         ArmPerformance(
@@ -218,6 +252,14 @@ def _performances(
         )
         for arm in arms
     )
+
+
+def _regrets(table: RunTable, weights: dict[str, float]) -> tuple[Regret, ...]:
+    """Empty where the runs allow none, as with seeds that are copies of each other."""
+    try:
+        return regrets(table, weights)
+    except BeyondIIDError:
+        return ()
 
 
 def _duration(overview: dict[str, Any]) -> float | None:

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prefect import flow
 
 from db import experiments, verdicts
+from db import runs as run_store
 from db.base import AnalysisKind, Phase
 from db.measurements import run_table
-from flows.conclusions import METHOD_VERSION, Conclusions, curriculum_over
-from flows.config import ExperimentConfig, Validation
+from flows.conclusions import METHOD_VERSION, Conclusions, target_weights
+from flows.config import ExperimentName, Validation
 from flows.fan_out import FanOutResult
 from flows.measure import do_runs, prepared_experiment
 from flows.optimize import Analyzed, analyze
-from flows.planning import PlannedRun
 from flows.preparation import Prepared
-from tasks.curriculum.curriculum import Schedule
+from flows.recorded import recorded_config
+from flows.validation_arms import Counts, arms_to_try, distinct_runs
 from tasks.effects.matrix import RunTable
-from tasks.effects.prediction import predicted_gain
 from tasks.fingerprint import fingerprint
-from tasks.interventions.design import mixture
-from tasks.interventions.intervention import BASELINE, Intervention
-from tasks.proportions.random_step import random_step
-from tasks.validation.arms import (
-    CURRICULUM,
-    PROPOSAL,
-    RANDOM_STEP,
-    REVERSED_CURRICULUM,
-    SHUFFLED_CURRICULUM,
-    SIGN_RULE,
-    default_comparisons,
-)
+from tasks.validation.arms import BASELINE, PROPOSAL, PROPOSAL_CURRICULUM, default_comparisons, is_random_step
 from tasks.validation.judge import judge
-from tasks.validation.verdict import Verdict
+from tasks.validation.predicted import predicted_gains
+from tasks.validation.regret import Regret, regrets
+from tasks.validation.verdict import Prediction, Verdict
 
 
 @dataclass(frozen=True)
@@ -43,58 +34,90 @@ class Validated:
 
     Attributes:
         verdicts: one per comparison.
+        regrets: each arm behind the best one, smallest first; empty where nothing was trained.
         fan_out: what was reused and trained.
         skipped: (arm, reason) of arms that there was nothing to try for.
     """
 
     verdicts: tuple[Verdict, ...]
+    regrets: tuple[Regret, ...]
     fan_out: FanOutResult
     skipped: tuple[tuple[str, str], ...]
 
 
-@flow(name="validate", flow_run_name="validate {config.name}")
-def validate(config: ExperimentConfig) -> None:
-    """Retrain on fresh seeds and judge every arm against its controls."""
+@flow(name="validate", flow_run_name="validate {name}")
+def validate(name: ExperimentName) -> None:
+    """Retrain on fresh seeds and judge every arm against its controls.
+
+    Args:
+        name: The experiment's name. The settings are those that it was measured with.
+    """
+    config = recorded_config(name)
     with prepared_experiment(config) as prepared:
         validate_conclusions(prepared, analyze(prepared), config.validation or Validation())
 
 
-def validate_conclusions(prepared: Prepared, analyzed: Analyzed, plan: Validation) -> Validated:
+def validate_conclusions(
+    prepared: Prepared, analyzed: Analyzed, plan: Validation, before_training: Callable[[], object] = lambda: None
+) -> Validated:
     """Do the validation runs that have no scores yet, judge, and store the verdicts.
 
     Where the conclusions propose nothing, there is nothing to train.
+
+    Args:
+        prepared: the experiment.
+        analyzed: its conclusions.
+        plan: which arms to try.
+        before_training: called once where some runs have no scores yet.
 
     Raises:
         RunError: runs without scores at the end.
     """
     found = analyzed.conclusions
-    mixtures, still = _mixtures(plan, found)
-    ordered, unordered = _schedules(plan, found)
-    skipped = (*still, *unordered)
-    if len(mixtures) + len(ordered) == 1:
-        return Validated((), FanOutResult((), (), ()), skipped)
-    runs = list(prepared.planner.drawn(mixtures.values(), plan.seeds, Phase.VALIDATE))
-    runs += _curricula(prepared, plan, found, ordered)
-    result = do_runs(prepared, Phase.VALIDATE, runs, analyzed.analysis_id)
-    metric = prepared.config.analysis.metric
+    arms, skipped = arms_to_try(plan, found, prepared.material.available)
+    runs, copies = distinct_runs(prepared, plan, found, arms)
+    comparisons = default_comparisons(runs)
+    if not comparisons:
+        return Validated((), (), FanOutResult((), (), ()), (*skipped, *copies))
+    seed_by_seed = [run for of_seed in zip(*runs.values(), strict=True) for run in of_seed]
+    identities = {run.fingerprint for run in seed_by_seed}
     with prepared.workspace.database.session() as session:
-        table = run_table(session, prepared.experiment_id, Phase.VALIDATE, metric, analysis_id=analyzed.analysis_id)
-    weights = dict(zip(found.baseline.categories, found.baseline.shares, strict=True))
-    comparisons = default_comparisons([*mixtures, *ordered])
-    predicted = _predicted(found, weights, mixtures)
-    judged = judge(table, weights, comparisons, predicted, prepared.config.analysis.confidence)
+        train = bool(identities - run_store.finished(session, identities))
+    if train:
+        before_training()
+    result = do_runs(prepared, Phase.VALIDATE, seed_by_seed, analyzed.analysis_id)
+    config = prepared.config.analysis
+    with prepared.workspace.database.session() as session:
+        table = run_table(
+            session, prepared.experiment_id, Phase.VALIDATE, config.metric, analysis_id=analyzed.analysis_id
+        )
+    weights = target_weights(found.baseline)
+    plain = {name: arm.counts for name, arm in arms.items() if name in runs and arm.schedule is None}
+    predicted = _predicted(found, weights, plain)
+    judged = judge(table, weights, comparisons, predicted, config.confidence, _notes(found))
     _store(prepared, analyzed, plan, table, judged)
-    return Validated(judged, result, skipped)
+    return Validated(judged, regrets(table, weights), result, (*skipped, *copies))
 
 
-def _predicted(
-    found: Conclusions, weights: Mapping[str, float], mixtures: Mapping[str, Intervention]
-) -> dict[str, float]:
-    return {
-        name: predicted_gain(found.effects, weights, found.baseline_counts, dict(arm.counts)).value
-        for name, arm in mixtures.items()
-        if name != BASELINE
-    }
+def _predicted(found: Conclusions, weights: Mapping[str, float], arms: Mapping[str, Counts]) -> dict[str, Prediction]:
+    """What was expected of the arms that change the counts.
+
+    For the proposal it is the program's own gain where that is in the performance's unit: its lower end accounts for
+    the choice of the best-looking change.
+    """
+    tried = {name: counts for name, counts in arms.items() if name != BASELINE and not is_random_step(name)}
+    predicted = predicted_gains(found.effects, weights, found.baseline_counts, tried)
+    gain = found.proposal.gain
+    if PROPOSAL in tried and gain is not None and gain.unit == found.effects.unit:
+        predicted[PROPOSAL] = Prediction(gain.value, gain.low, gain.high)
+    return predicted
+
+
+def _notes(found: Conclusions) -> dict[str, str]:
+    if found.proposal.decision == "change":
+        return {}
+    note = f"The program itself had advised to keep the baseline: {found.proposal.reason}."
+    return {PROPOSAL: note, PROPOSAL_CURRICULUM: note}
 
 
 def _store(
@@ -111,44 +134,3 @@ def _store(
             runs,
         )
         verdicts.store_verdicts(session, analysis.id, judged)
-
-
-def _mixtures(plan: Validation, found: Conclusions) -> tuple[dict[str, Intervention], list[tuple[str, str]]]:
-    """The arms that change the category counts, the baseline first."""
-    arms = {BASELINE: mixture(BASELINE, found.baseline_counts)}
-    if not found.moves:
-        reason = "the proposal is the baseline itself"
-        untried: list[tuple[str, str]] = [(a, reason) for a in plan.arms if a in (PROPOSAL, RANDOM_STEP, SIGN_RULE)]
-        return arms, untried
-    categories = found.proposal.categories
-    wanted: dict[str, tuple[int, ...]] = {}
-    if PROPOSAL in plan.arms:
-        wanted[PROPOSAL] = found.proposal.counts
-    if SIGN_RULE in plan.arms:
-        wanted[SIGN_RULE] = found.sign_rule.counts
-    if RANDOM_STEP in plan.arms:
-        for number in range(1, plan.random_steps + 1):
-            step = random_step(found.proposal, found.baseline, found.limits, seed=number)
-            wanted[f"{RANDOM_STEP} {number}"] = step.counts
-    return arms | {n: mixture(n, dict(zip(categories, counts, strict=True))) for n, counts in wanted.items()}, []
-
-
-def _schedules(plan: Validation, found: Conclusions) -> tuple[dict[str, Schedule], list[tuple[str, str]]]:
-    """The arms that change the order only."""
-    wanted = [arm for arm in plan.arms if arm in (CURRICULUM, REVERSED_CURRICULUM)]
-    if not wanted:
-        return {}, []
-    if not found.taxonomy.edges:
-        return {}, [(arm, "the taxonomy has no edges, so there is no order to try") for arm in wanted]
-    schedules = {CURRICULUM: found.curriculum.schedule, REVERSED_CURRICULUM: Schedule.REVERSED}
-    return {arm: schedules[arm] for arm in wanted} | {SHUFFLED_CURRICULUM: Schedule.SHUFFLED}, []
-
-
-def _curricula(
-    prepared: Prepared, plan: Validation, found: Conclusions, arms: Mapping[str, Schedule]
-) -> Iterator[PlannedRun]:
-    counts = found.baseline_counts
-    for seed in plan.seeds:
-        for name, schedule in arms.items():
-            order = curriculum_over(prepared.config, prepared.material, counts, found.taxonomy, seed, schedule)
-            yield prepared.planner.ordered(mixture(name, counts), order.manifest, seed, Phase.VALIDATE)

@@ -15,6 +15,8 @@ from db.session import Database, open_database
 from infra.errors import InfraError
 from infra.postgres import check_database, embedded_postgres
 from infra.ray_cluster import ClusterCapacity, ray_cluster
+from infra.security import require_secure_database
+from infra.services import use_services
 from infra.settings import Settings, load_settings
 
 
@@ -53,12 +55,14 @@ def workspace() -> Iterator[Workspace]:
         return
     settings = load_settings()
     settings.home_folder.mkdir(parents=True, exist_ok=True)
-    with _database_url(settings) as url, ExitStack() as connections:
+    with database_of(settings) as url, ExitStack() as connections:
         database = open_database(url)
 
         @cache
         def cluster() -> ClusterCapacity:
-            return connections.enter_context(ray_cluster(settings.ray_address))
+            use_services(settings.home_folder)
+            address = load_settings().ray_address
+            return connections.enter_context(ray_cluster(address, allow_insecure=settings.allow_insecure))
 
         opened = Workspace(database, settings.artifact_folder, settings.home_folder / "reports", cluster)
         token = _current.set(opened)
@@ -75,9 +79,16 @@ def workspace() -> Iterator[Workspace]:
 
 
 @contextmanager
-def _database_url(settings: Settings) -> Iterator[str]:
+def database_of(settings: Settings) -> Iterator[str]:
+    """URL of the settings' database as it is, not brought up to date; an embedded one runs until the end.
+
+    Raises:
+        ConfigurationError: it cannot be used.
+    """
     if settings.database_url:
-        yield check_database(settings.database_url.get_secret_value())
+        url = settings.database_url.get_secret_value()
+        require_secure_database(url, allow_insecure=settings.allow_insecure)
+        yield check_database(url)
     else:
         with embedded_postgres(settings.home_folder) as server:
             yield server.url

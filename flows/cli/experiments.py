@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tasks.errors import BeyondIIDError
+
+if TYPE_CHECKING:
+    from flows.config import ExperimentConfig
 
 
 class StoppedError(BeyondIIDError):
@@ -38,32 +41,29 @@ def run(
     from flows.experiment_file import load_experiment
 
     config = load_experiment(experiment, set_ or ())
-    with prefect_environment(verbose):
-        from flows.cli.outcome import print_outcome
-        from flows.experiment import experiment as flow
-
-        try:
-            outcome = flow(config)
-        except KeyboardInterrupt:
-            raise StoppedError("Stopped. What has finished is stored; run the same command again to go on.") from None
-        print_outcome(outcome)
+    run_to_the_end(lambda: config, verbose)
 
 
 def show(
     name: Name,
     json_output: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Show everything known about an experiment: state of its runs, effects, proposal, taxonomy, verdicts."""
-    from db.overview import experiment_overview
-    from flows.cli.outcome import print_overview
+    """Show everything known about an experiment: decision, verdicts, state of its runs, design, effects, taxonomy."""
+    from db.overview import as_json, experiment_overview
+    from flows.cli.overview import print_overview
+    from flows.reporting import report_data
     from flows.workspace import workspace
+    from tasks.report.summary import plain_headline
 
     with workspace() as opened, opened.database.session() as session:
         overview = experiment_overview(session, name)
+        data = report_data(session, name)
     if json_output:
-        print(json.dumps(overview, indent=2, ensure_ascii=False))
+        further = {"design": data.design, "regrets": data.regrets, "untried": data.untried}
+        summary = dict(plain_headline(data))
+        print(json.dumps({**overview, **as_json({**further, "summary": summary})}, indent=2, ensure_ascii=False))
     else:
-        print_overview(overview)
+        print_overview(overview, data)
 
 
 def report(
@@ -84,17 +84,56 @@ def report(
         print(path)
 
 
+def run_to_the_end(config: Callable[[], ExperimentConfig], verbose: bool) -> None:
+    """Run an experiment and print what came out.
+
+    Args:
+        config: gives its configuration; called once Prefect may be imported.
+        verbose: show Prefect's log lines.
+
+    Raises:
+        StoppedError: Ctrl-C.
+    """
+    with prefect_environment(verbose):
+        from flows.cli.outcome import print_outcome
+        from flows.experiment import experiment
+
+        try:
+            outcome = experiment(config())
+        except KeyboardInterrupt:
+            raise StoppedError("Stopped. What has finished is stored; run the same command again to go on.") from None
+        print_outcome(outcome)
+
+
 @contextmanager
 def prefect_environment(verbose: bool) -> Iterator[None]:
-    """Have a Prefect API before Prefect is imported: it reads its settings then."""
+    """Have a Prefect API before Prefect is imported: it reads its settings then. Services that are up are used.
+
+    Raises:
+        InfraError: the server was lost while it was in use.
+    """
+    from httpx import TransportError
+
+    from infra.errors import InfraError
     from infra.prefect_server import prefect_api
+    from infra.services import use_services
     from infra.settings import load_settings
 
     home = load_settings().home_folder
+    use_services(home)
     with prefect_api(home) as url:
         os.environ["PREFECT_API_URL"] = url
         os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
+        # Waits of 2, 4, 8 and 16 seconds: `up` has a crashed server back by then.
+        os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "4")
         if not verbose:
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
         print(f"Watch it in the Prefect UI: {url.removesuffix('/api')}", file=sys.stderr)
-        yield
+        try:
+            yield
+        except TransportError as error:
+            print(file=sys.stderr)  # Prefect's own complaints end without one
+            raise InfraError(
+                f"The Prefect server at {url} stopped answering ({error}). Run the same command again: what has "
+                "finished is stored, and nothing is trained twice."
+            ) from error

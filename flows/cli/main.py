@@ -10,7 +10,29 @@ from pathlib import Path
 
 import typer
 
-from flows.cli import experiments, machine, stages, workers
+from flows.cli import (
+    backup,
+    clean,
+    curriculum,
+    deploy,
+    effects,
+    experiments,
+    gc,
+    land,
+    machine,
+    metrics,
+    plan,
+    predict,
+    proportions,
+    roles,
+    secrets,
+    select,
+    services,
+    simulate,
+    tag,
+    taxonomy,
+    workers,
+)
 from infra.errors import InfraError
 from tasks.errors import BeyondIIDError
 
@@ -25,19 +47,43 @@ State lies in the folder BEYOND_IID_HOME (default: .beyond-iid).
 
 app = typer.Typer(help=_HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 _EXPERIMENTS = "Experiments"
+_POOL = "Pool: tags and quality"
 _STAGES = "Single stages on your own files (no services needed)"
+_BENCH = "Test bench with known truth (no services needed)"
 _WORKERS = "On a worker (no services needed)"
+_CLUSTER = "A cluster of your own"
+_HOUSEKEEPING = "Housekeeping"
+_SERVICES = "Services"
+_SCHEDULE = "Schedule and rerun"
 
 app.command(rich_help_panel=_EXPERIMENTS)(experiments.run)
+app.command(rich_help_panel=_EXPERIMENTS)(plan.plan)
 app.command(rich_help_panel=_EXPERIMENTS)(experiments.show)
 app.command(rich_help_panel=_EXPERIMENTS)(experiments.report)
 app.command(rich_help_panel=_EXPERIMENTS)(machine.doctor)
-app.command(rich_help_panel=_STAGES)(stages.effects)
-app.command(rich_help_panel=_STAGES)(stages.proportions)
-app.command(rich_help_panel=_STAGES)(stages.taxonomy)
-app.command(rich_help_panel=_STAGES)(stages.curriculum)
+app.command(rich_help_panel=_POOL)(clean.clean)
+app.command(rich_help_panel=_POOL)(select.select)
+app.command(rich_help_panel=_HOUSEKEEPING)(gc.gc)
+app.command(rich_help_panel=_HOUSEKEEPING)(backup.backup)
+app.command(rich_help_panel=_HOUSEKEEPING)(backup.restore)
+app.command(rich_help_panel=_SERVICES)(services.up)
+app.command(rich_help_panel=_SERVICES)(services.status)
+app.command(rich_help_panel=_SERVICES)(services.down)
+app.command(rich_help_panel=_SCHEDULE)(deploy.deploy)
+app.command(rich_help_panel=_SCHEDULE)(land.land)
+app.command(rich_help_panel=_SCHEDULE)(land.rerun)
+app.command(rich_help_panel=_POOL)(tag.tag)
+app.command(rich_help_panel=_STAGES)(effects.effects)
+app.command(rich_help_panel=_STAGES)(predict.predict)
+app.command(rich_help_panel=_STAGES)(proportions.proportions)
+app.command(rich_help_panel=_STAGES)(taxonomy.taxonomy)
+app.command(rich_help_panel=_STAGES)(curriculum.curriculum)
+app.command(rich_help_panel=_BENCH)(simulate.simulate)
 app.command(rich_help_panel=_WORKERS)(workers.finetune)
 app.command(rich_help_panel=_WORKERS)(workers.benchmark)
+app.command(rich_help_panel=_CLUSTER)(secrets.secrets)
+app.command("db-roles", rich_help_panel=_CLUSTER)(roles.db_roles)
+app.command(rich_help_panel=_CLUSTER)(metrics.metrics)
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.experiment import Outcome
+from flows.validate import Validated
+from tasks.proportions.decision import decision_text
+from tasks.validation.arms import BASELINE, CURRICULUM, PROPOSAL, PROPOSAL_CURRICULUM, SHUFFLED_CURRICULUM
+from tasks.validation.wording import difference_text, regret_text, skipped_text
+
+IN_WORDS = ((PROPOSAL, BASELINE), (CURRICULUM, SHUFFLED_CURRICULUM), (PROPOSAL_CURRICULUM, PROPOSAL))
+"""The comparisons that the terminal also puts into words; the report does so with all."""
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -23,35 +32,49 @@ def print_outcome(outcome: Outcome) -> None:
     taxonomy = found.taxonomy
     edges = "; ".join(f"{edge.source} → {edge.target}" for edge in taxonomy.edges) or "none found"
     console.print(f"Dependencies (source → what needs it): {edges}", markup=False, soft_wrap=True)
-    console.print(_shares(found.proposal.categories, found.proposal.baseline_shares, found.proposal.shares))
-    if not found.moves:
-        console.print("Proposal: keep the baseline; no shift within the limits has a measurable gain.")
-    for verdict in outcome.validated.verdicts if outcome.validated else ():
-        console.print(f"  {verdict.text}", markup=False, soft_wrap=True)
-    for arm, reason in outcome.validated.skipped if outcome.validated else ():
-        console.print(f"  Not tried: {arm}, because {reason}.", markup=False, soft_wrap=True)
+    _print_proposal(console, asdict(found.proposal))
+    if outcome.validated:
+        _print_validated(console, outcome.validated)
     console.print(f"Report: {outcome.report}", markup=False, soft_wrap=True)
 
 
-def print_overview(overview: dict[str, Any]) -> None:
-    """Print what is known about an experiment, as far as it got."""
-    console = Console(highlight=False)
-    console.print(f"[bold]{overview['experiment']}[/]  recorded {overview['recorded']}")
-    console.print(
-        f"Pool {overview['pool']['name']}: {sum(overview['pool']['counts'].values())} instructions", markup=False
-    )
-    for phase, content in overview["phases"].items():
-        states = ", ".join(f"{n} {state}" for state, n in content["states"].items() if n) or "nothing planned"
-        console.print(f"{phase}: {states}")
-        for missing in content["missing"]:
-            console.print(f"  missing: {missing}", markup=False)
-    for proposal in overview["proposals"].values():
-        console.print(_shares(proposal["categories"], proposal["baseline_shares"], proposal["shares"]))
-    for taxonomy in overview["taxonomies"].values():
-        for edge in taxonomy["edges"]:
-            console.print(f"  {edge['source']} → {edge['target']}  ({edge['delta']:+.3f})", markup=False)
-    for verdict in overview["verdicts"]:
-        console.print(f"  {verdict['text']}", markup=False, soft_wrap=True)
+def _print_proposal(console: Console, proposal: Mapping[str, Any]) -> None:
+    """The shares, what they promise, and whether the program would use them."""
+    console.print(_shares(proposal["categories"], proposal["baseline_shares"], proposal["shares"]))
+    gain = proposal["gain"]
+    if gain is not None:
+        _line(
+            console,
+            f"Predicted gain: {gain['value']:+.3g} {gain['unit']}, between {gain['low']:+.3g} and {gain['high']:+.3g} "
+            f"with {100 * gain['confidence']:.4g}% confidence.",
+        )
+    _line(console, f"Decision: {decision_text(proposal['decision'], proposal['reason'])}.")
+    for warning in proposal["warnings"]:
+        _line(console, f"Note: {warning}")
+
+
+def _print_validated(console: Console, validated: Validated) -> None:
+    _print_verdicts(console, [asdict(verdict) for verdict in validated.verdicts])
+    if validated.regrets:
+        _line(console, regret_text(validated.regrets))
+    for sentence in skipped_text(validated.skipped):
+        _line(console, sentence)
+
+
+def _print_verdicts(console: Console, verdicts: Sequence[Mapping[str, Any]]) -> None:
+    """All verdicts as a table, the main ones in words."""
+    if not verdicts:
+        return
+    level = f"{100 * verdicts[0]['confidence']:.4g}% confidence"
+    title = f"Validation: difference in {verdicts[0]['unit']}, + = better than the control"
+    table = Table("arm", "against", "difference", level, "verdict", title=title, title_justify="left")
+    for v in verdicts:
+        numbers = difference_text(v["difference"], v["low"], v["high"])
+        table.add_row(escape(v["arm"]), escape(v["control"]), *numbers, v["outcome"])
+    console.print(table)
+    chosen = [v for pair in IN_WORDS for v in verdicts if (v["arm"], v["control"]) == pair] or verdicts[:1]
+    for v in chosen:
+        _line(console, v["text"])
 
 
 def _shares(categories: Any, before: Any, after: Any) -> Table:
@@ -61,3 +84,7 @@ def _shares(categories: Any, before: Any, after: Any) -> Table:
             escape(category), f"{old:.1%}", f"{new:.1%}", f"{new - old:+.1%}" if abs(new - old) > 1e-9 else ""
         )
     return table
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -44,19 +45,11 @@ def finetune(
 def benchmark(
     spec: SpecFile,
     checkpoint: Annotated[Path, typer.Option(help="Folder of the trained checkpoint.")],
+    out: Annotated[Path, typer.Option(help="Folder for generated answers, where there are any.")] = Path("benchmark"),
 ) -> None:
-    """Score a checkpoint on the specification's held-out examples: one JSON object per category and metric."""
-    from tasks.benchmarks.evaluate import evaluate
+    """Score a checkpoint with the specification's measures: one JSON object per category and metric."""
+    from tasks.benchmarks.run import benchmark as score
     from tasks.finetune.spec_file import read_spec
-    from tasks.pool.storage import read_instructions
 
-    specification = read_spec(spec)
-    scores = evaluate(
-        checkpoint,
-        Path(specification.base_model),
-        read_instructions(Path(specification.held_out)),
-        specification.benchmark_batch_size,
-        specification.threads,
-    )
-    for score in scores:
-        print(json.dumps({"category": score.category, "metric": score.metric, "value": score.value, "n": score.n}))
+    for one in score(read_spec(spec), checkpoint, out):
+        print(json.dumps(asdict(one)))

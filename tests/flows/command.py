@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,18 @@ import psutil
 import psycopg
 import yaml
 
-from infra.postgres import running_url
+from db.overview import experiment_overview
+from db.session import open_database
+from infra.postgres import embedded_postgres, running_url
 
 NAME = "small_v1.0"
 CATEGORIES = ("letters", "digits", "[/names]")
 UNUSED = "unused"
 """In the pool, but with share 0 in the baseline."""
 SEEDS = (1, 2)
+LONG_DESIGN = {"arm": "size-reduced", "seeds": [1, 2, 3, 4]}
+"""Twice as many runs, where a stop has to come in their middle."""
+LONG_RUNS = 4 * 4
 METRICS = 2
 BASELINE = "baseline"
 
@@ -57,6 +63,8 @@ def small_experiment(folder: Path, **changes: Any) -> Path:
         },
         "analysis": {"max_shift": 0.1},
         "validation": {"seeds": [11, 12], "random_steps": 1},
+        # A second worker would import torch and all for longer than these runs take.
+        "resources": {"max_parallel": 1},
         **changes,
     }
     path = folder / "small.yaml"
@@ -99,11 +107,20 @@ class Command:
         except psycopg.Error:
             return []
 
-    def overview(self) -> dict[str, Any]:
+    def shown(self) -> dict[str, Any]:
         """`show --json`."""
         shown = self.run("show", NAME, "--json")
         assert shown.returncode == 0, shown.stderr
         return dict(json.loads(shown.stdout))
+
+    def overview(self) -> dict[str, Any]:
+        """What the database holds, read by this process: starting a command takes longer than the question."""
+        with (
+            embedded_postgres(self.home) as server,
+            closing(open_database(server.url)) as database,
+            database.session() as session,
+        ):
+            return dict(json.loads(json.dumps(experiment_overview(session, NAME))))
 
     def wait_for(self, condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds

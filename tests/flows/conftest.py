@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.prefect_server import prefect_api
 from tests.flows.command import Command, end_processes_of
 
 
@@ -21,3 +22,22 @@ def command() -> Iterator[Command]:
     finally:
         end_processes_of(home)
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[str]:
+    """A Prefect server for the tests that have nothing to do to it: starting one takes as long as ten fine-tunes."""
+    home = Path(tempfile.mkdtemp(prefix="beyond-iid-test-"))
+    try:
+        with prefect_api(home) as url:
+            yield url
+    finally:
+        end_processes_of(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def beside_others(command: Command, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """`command` on the Prefect server that tests share."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    return command

@@ -149,17 +149,19 @@ def test_run_with_unknown_key_names_it_and_the_nearest_known_one(tmp_path: Path)
     assert_refused(result, 2, "small.yaml", "learningrate", "learning_rate", "desing", "design")
 
 
-def test_run_with_unreachable_database_names_the_address_and_not_the_password(tmp_path: Path) -> None:
+def test_run_with_unreachable_database_names_the_address_and_not_the_password(
+    tmp_path: Path, prefect_server: str
+) -> None:
     path = small_experiment(tmp_path)
     url = "postgresql://me:hidden-word@127.0.0.1:1/results"
-    result = beyond_iid("run", path, cwd=tmp_path, BEYOND_IID_DATABASE_URL=url)
+    result = beyond_iid("run", path, cwd=tmp_path, BEYOND_IID_DATABASE_URL=url, PREFECT_API_URL=prefect_server)
     assert_refused(result, 2, "127.0.0.1", "BEYOND_IID_DATABASE_URL")
     assert "hidden-word" not in result.stderr + result.stdout
 
 
-def test_run_with_too_few_examples_names_the_category(tmp_path: Path) -> None:
+def test_run_with_too_few_examples_names_the_category(tmp_path: Path, prefect_server: str) -> None:
     path = small_experiment(tmp_path, held_out={"measure_per_category": 50, "validate_per_category": 50})
-    result = beyond_iid("run", path, cwd=tmp_path)
+    result = beyond_iid("run", path, cwd=tmp_path, PREFECT_API_URL=prefect_server)
     assert_refused(result, 2, "letters", "60")
 
 

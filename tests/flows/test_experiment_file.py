@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flows.config import ExperimentConfig
 from flows.experiment_file import load_experiment
 from tasks.errors import InputError
 from tests.flows.command import small_experiment
@@ -39,7 +40,19 @@ def test_load_experiment_resolves_paths_from_its_own_folder(tmp_path: Path) -> N
     ("key", "value", "words"),
     [
         ("recipe.epochs", "many", ("recipe.epochs", "integer", "'many'")),
-        ("design.seeds", [1], ("design.seeds", "at least 2")),
+        ("design.seeds", [1], ("design.leave-one-out.seeds", "at least 2")),
+        ("design.sedes", [1], ("design.leave-one-out.sedes", "unknown key", "'seeds'")),
+        ("design", {"kind": "factorail"}, ("design", "factorail", "'leave-one-out'", "'factorial'", "'sequential'")),
+        ("design", {"kind": "factorial", "arm": "size-matched"}, ("design.factorial.arm", "unknown key", "foldover")),
+        ("design", {"kind": "factorial", "high": 1.0}, ("design.factorial.high", "greater than 1")),
+        ("design", {"kind": "dose", "doses": [0.5, 1]}, ("design.dose", "none of them 1")),
+        ("design", {"kind": "pair-out", "pairs": [["a", "b", "c"]]}, ("design.pair-out.pairs", "at most 2")),
+        ("design", {"kind": "mixtures", "number": 0}, ("design.mixtures.number", "greater than or equal to 1")),
+        ("design", {"kind": "sequential", "seeds": [1, 2], "first_seeds": 3}, ("first_seeds is 3", "[1, 2]", "lower")),
+        ("design", {"kind": "sequential", "seeds": [11, 12]}, ("validation.seeds", "[11, 12]")),
+        ("analysis.robustness", -1, ("analysis.robustness", "greater than or equal to 0")),
+        ("analysis.no_harm", 2, ("analysis.no_harm", "less than or equal to 1")),
+        ("analysis.objective", "speed", ("analysis.objective", "'equivalence'", "'performance'")),
         ("design.seeds", [1, 1], ("design.seeds", "twice")),
         ("validation.seeds", [1, 12], ("validation.seeds", "[1]")),
         ("recipe.model", {"kind": "huge"}, ("recipe.model", "huge", "tiny")),
@@ -67,6 +80,53 @@ def test_load_experiment_reports_all_problems_together(tmp_path: Path) -> None:
         load_experiment(path)
     assert "recipe.epochs" in str(caught.value)
     assert "analysis.box" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("design", "estimator", "label"),
+    [
+        ({"seeds": [1, 2]}, "paired", "size-matched"),
+        ({"kind": "leave-one-out", "arm": "size-reduced"}, "paired", "size-reduced"),
+        ({"kind": "dose", "doses": [0.5]}, "paired", "size-matched"),
+        ({"kind": "dose"}, "surface", "size-matched"),
+        ({"kind": "pair-out"}, "paired", "size-matched"),
+        ({"kind": "sequential"}, "paired", "size-matched"),
+        ({"kind": "factorial"}, "surface", "factorial"),
+        ({"kind": "mixtures", "seeds": [1]}, "surface", "mixtures"),
+    ],
+)
+def test_estimator_follows_from_the_design_unless_it_is_given(
+    design: dict[str, object], estimator: str, label: str, tmp_path: Path
+) -> None:
+    path = small_experiment(tmp_path, design=design)
+    config = load_experiment(path)
+    assert (config.estimator, config.design.label) == (estimator, label)
+    assert load_experiment(path, ["analysis.estimator=surface"]).estimator == "surface"
+
+
+@pytest.mark.parametrize("design", [{"kind": "factorial"}, {"kind": "mixtures"}, {"kind": "dose"}])
+def test_paired_estimator_of_runs_that_cannot_be_paired_is_refused_with_the_fix(
+    design: dict[str, object], tmp_path: Path
+) -> None:
+    path = small_experiment(tmp_path, design=design)
+    with pytest.raises(InputError, match=r"analysis.estimator is 'paired'.*set analysis.estimator to 'surface' or"):
+        load_experiment(path, ["analysis.estimator=paired"])
+
+
+def test_design_without_a_kind_is_the_same_as_leave_one_out(tmp_path: Path) -> None:
+    path = small_experiment(tmp_path)
+    plain = load_experiment(path)
+    assert plain.design == load_experiment(path, ["design.kind=leave-one-out"]).design
+    assert ExperimentConfig.model_validate(plain.model_dump(mode="json")) == plain
+
+
+def test_every_key_of_the_designs_and_the_analysis_has_a_title_and_a_description_for_the_form() -> None:
+    definitions = ExperimentConfig.model_json_schema()["$defs"]
+    designs = ("LeaveOneOut", "Dose", "PairOut", "Factorial", "Mixtures", "Sequential")
+    for name in (*designs, "Analysis"):
+        for key, field in definitions[name]["properties"].items():
+            # A reference to an enumeration of the same title leaves the title out.
+            assert key == "kind" or ("description" in field and field.keys() & {"title", "$ref"}), f"{name}.{key}"
 
 
 def test_override_changes_a_nested_key_and_bad_ones_are_refused(tmp_path: Path) -> None:

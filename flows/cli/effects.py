@@ -1,0 +1,135 @@
+"""`effects`: effects from the user's own runs and scores, no services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from tasks.effects.matrix import EffectMatrix, RunTable
+
+RunsFile = Annotated[
+    Path,
+    typer.Option(
+        help="CSV or Parquet: run, optional seed, arm, adaptive (0 or 1), one column per source category with its "
+        "amount, share or weight."
+    ),
+]
+ScoresFile = Annotated[
+    Path, typer.Option(help="CSV or Parquet: run, category, value (long), or run and one column per category (wide).")
+]
+FileFormat = Annotated[
+    Literal["long", "regmix", "olmix"],
+    typer.Option("--format", help="Whose columns the files have: this product's (long), RegMix's or olmix's."),
+]
+Higher = Annotated[
+    bool, typer.Option("--higher-is-better/--lower-is-better", help="Direction of the scores; a loss is lower.")
+]
+Metric = Annotated[str | None, typer.Option(help="Which metric, where the scores hold several.")]
+Confidence = Annotated[float, typer.Option(help="Level of the intervals.")]
+SurfaceKind = Annotated[
+    Literal["law", "gp", "combined"],
+    typer.Option(help="Response surface: effective-data law, Gaussian process, or the two combined."),
+]
+IncludeAdaptive = Annotated[
+    bool, typer.Option("--include-adaptive", help="Also use runs that were chosen after seeing earlier results.")
+]
+
+
+def effects(  # noqa: PLR0913, PLR0917 - one option each
+    runs: RunsFile,
+    scores: ScoresFile,
+    out: Annotated[Path, typer.Option(help="Folder for gamma.csv, delta.csv, standard_error.csv, … and summary.json.")],
+    estimator: Annotated[
+        Literal["paired", "surface"],
+        typer.Option(
+            help="paired: baseline and leave-one-out runs of the same seeds. surface: one model of all runs, whatever "
+            "their mixtures."
+        ),
+    ] = "paired",
+    surface: SurfaceKind = "combined",
+    baseline: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV: category, share or amount: the mixture around which the surface is read. Without it the mean of "
+            "the runs with arm baseline, else of all runs."
+        ),
+    ] = None,
+    file_format: FileFormat = "long",
+    include_adaptive: IncludeAdaptive = False,
+    higher_is_better: Higher = False,
+    metric: Metric = None,
+    confidence: Confidence = 0.95,
+) -> None:
+    """Effects of each category's data on each category's score, with intervals."""
+    from tasks.effects.effects_folder import write_effects
+    from tasks.effects.run_files import read_runs
+    from tasks.errors import InputError
+
+    if estimator == "paired" and baseline:
+        raise InputError("--baseline goes with --estimator surface; paired effects are measured at the baseline runs.")
+    table = read_runs(runs, scores, higher_is_better=higher_is_better, metric=metric, layout=file_format)
+    used = without_adaptive(runs, table, include_adaptive)
+    if estimator == "paired":
+        matrix, basis = _paired(runs, used, confidence), "paired seeds"
+    else:
+        matrix, basis = _surface(used, baseline, confidence, surface), f"runs by the surface ({surface})"
+    write_effects(matrix, out)
+    number = matrix.seeds if estimator == "paired" else len(used.runs)
+    significant = int((matrix.q_value <= 1 - confidence).sum())
+    print(
+        f"{len(matrix.targets)} targets × {len(matrix.sources)} sources from {number} {basis}: "
+        f"{significant} of {matrix.delta.size} effects at a false discovery rate of {1 - confidence:.2g}. In {out}"
+    )
+
+
+def without_adaptive(runs: Path, table: RunTable, include: bool) -> RunTable:
+    """The runs to estimate from; says how many adaptively chosen ones are left out or among them.
+
+    Raises:
+        InputError: no run is left.
+    """
+    from tasks.errors import InputError
+
+    count = sum(table.adaptive)
+    if not count:
+        return table
+    if include:
+        print(
+            f"{count} of {len(table.runs)} runs were chosen after seeing earlier results; they are used, and the "
+            "intervals take no account of that choice."
+        )
+        return table
+    used = table.confirmatory()
+    if not used.runs:
+        raise InputError(f"{runs}: every run is marked adaptive; --include-adaptive uses them all the same.")
+    print(
+        f"{count} of {len(table.runs)} runs were chosen after seeing earlier results and are left out "
+        "(--include-adaptive uses them)."
+    )
+    return used
+
+
+def _paired(runs: Path, table: RunTable, confidence: float) -> EffectMatrix:
+    from tasks.effects.paired import paired_effects
+    from tasks.effects.pairing import BASELINE
+    from tasks.errors import InputError
+
+    if BASELINE not in table.arms:
+        raise InputError(
+            f"{runs}: no run is a baseline. Mark the baseline runs with {BASELINE!r} in a column arm, or use "
+            "--estimator surface, which takes any runs."
+        )
+    return paired_effects(table, confidence)
+
+
+def _surface(
+    table: RunTable, baseline: Path | None, confidence: float, kind: Literal["law", "gp", "combined"]
+) -> EffectMatrix:
+    from tasks.effects.mixture_files import read_baseline_amounts
+    from tasks.effects.surface import fit_surface
+
+    around = read_baseline_amounts(baseline, table) if baseline else None
+    return fit_surface(table, confidence, kind).effects(around)

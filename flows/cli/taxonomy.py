@@ -1,0 +1,65 @@
+"""`taxonomy`: dependencies from the user's own effects, no services."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.cli.options import JsonFlag
+
+if TYPE_CHECKING:
+    from tasks.taxonomy.taxonomy import Taxonomy
+
+
+def taxonomy(
+    effects: Annotated[
+        Path,
+        typer.Option(help="Folder that `effects` wrote, or a CSV of effects, positive = helps (delta.csv)."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for taxonomy.json and roles.csv.")],
+    standard_errors: Annotated[
+        Path | None, typer.Option(help="Standard errors of a CSV of effects, same shape (standard_error.csv).")
+    ] = None,
+    fdr: Annotated[float, typer.Option(help="False discovery rate of the edges.")] = 0.05,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Smallest effect that counts; needed for a CSV of effects without --standard-errors."),
+    ] = None,
+    json_output: JsonFlag = False,
+) -> None:
+    """Induce the dependency graph, levels and roles from effects; a folder of effects gives edge stability as well."""
+    from tasks.taxonomy.taxonomy_files import taxonomy_to_json, write_roles, write_taxonomy
+
+    found = _induced(effects, standard_errors, fdr, threshold)
+    out.mkdir(parents=True, exist_ok=True)
+    write_taxonomy(found, out / "taxonomy.json")
+    write_roles(found, out / "roles.csv")
+    if json_output:
+        print(json.dumps(taxonomy_to_json(found), indent=2, ensure_ascii=False))
+        return
+    for edge in found.edges:
+        stability = "" if math.isnan(edge.stability) else f"  found again in {edge.stability:.0%} of resamples"
+        print(f"{edge.source} → {edge.target}  {edge.delta:+.4g}{stability}")
+    removed = f", {len(found.removed)} removed to break cycles" if found.removed else ""
+    print(f"{len(found.edges)} edges{removed}. In {out}")
+
+
+def _induced(effects: Path, standard_errors: Path | None, fdr: float, threshold: float | None) -> Taxonomy:
+    from tasks.effects.effect_files import read_matching_matrix, read_matrix
+    from tasks.effects.effects_folder import read_effects
+    from tasks.errors import InputError
+    from tasks.taxonomy.induce import induce, induce_from_values
+
+    if effects.is_dir():
+        if standard_errors:
+            raise InputError(
+                f"--standard-errors: {effects} holds its own; leave the option out, or give a CSV of effects."
+            )
+        return induce(read_effects(effects), fdr, minimum_effect=threshold or 0.0)
+    targets, sources, delta = read_matrix(effects)
+    errors = read_matching_matrix(standard_errors, targets, sources) if standard_errors else None
+    return induce_from_values(targets, sources, delta, errors, fdr, threshold)
