@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tasks.pool.skillworld import skill_world
 
@@ -28,15 +29,35 @@ def main() -> None:
         print(f"| {world} | {found} of {len(graph.edges)} | {len(wrong)} | {time.perf_counter() - start:.0f} |")
 
 
-def measured_edges(world: int) -> list[tuple[str, str]]:
-    """Run measure and optimize of the quick start on this world in a state folder of its own."""
-    command = str(Path(sys.executable).parent / "beyond-iid")
+def measured_edges(world: int, *changes: str) -> list[tuple[str, str]]:
+    """Run measure and optimize of the quick start, with these changes, on this world in a state folder of its own."""
     with tempfile.TemporaryDirectory(prefix="beyond-iid-bench-") as home:
-        environment = {**os.environ, "BEYOND_IID_HOME": home}
-        changes = ("--set", f"pool.seed={world}", "--set", "validation=null")
-        subprocess.run([command, "run", str(EXPERIMENT), *changes], env=environment, check=True, capture_output=True)
-        shown = subprocess.run(
-            [command, "show", "quickstart", "--json"], env=environment, check=True, capture_output=True, text=True
-        )
-    taxonomy = json.loads(shown.stdout)["taxonomies"]["taxonomy"]
-    return [(edge["source"], edge["target"]) for edge in taxonomy["edges"]]
+        return edges_of(run_quickstart(Path(home), world, "validation=null", *changes))
+
+
+def run_quickstart(home: Path, world: int, *changes: str) -> dict[str, Any]:
+    """Run the quick start on this world with some keys changed, as a user would, and return what `show --json` says.
+
+    Args:
+        home: state folder; several worlds may share it.
+        world: the pool's seed.
+        changes: "key=value" as for `--set`.
+    """
+    command = str(Path(sys.executable).parent / "beyond-iid")
+    environment = {**os.environ, "BEYOND_IID_HOME": str(home)}
+    name = f"world-{world}"
+    options = [part for change in (f"name={name}", f"pool.seed={world}", *changes) for part in ("--set", change)]
+    run = subprocess.run(
+        [command, "run", str(EXPERIMENT), *options], env=environment, check=False, capture_output=True, text=True
+    )
+    if run.returncode:
+        sys.exit(f"world {world}: the command ended with {run.returncode}\n{run.stderr[-4000:]}")
+    shown = subprocess.run(
+        [command, "show", name, "--json"], env=environment, check=True, capture_output=True, text=True
+    )
+    return dict(json.loads(shown.stdout))
+
+
+def edges_of(overview: dict[str, Any]) -> list[tuple[str, str]]:
+    """The measured taxonomy's (source, target) pairs."""
+    return [(edge["source"], edge["target"]) for edge in overview["taxonomies"]["taxonomy"]["edges"]]

@@ -1,0 +1,80 @@
+"""The fault matrix: every case by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from tests.chaos import faults
+from tests.chaos.faults import Fault
+from tests.chaos.laboratory import MEASURED_SEEDS
+
+PHASES = ("measure", "optimize", "validate")
+_GIGABYTES_ABOVE = 4.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault in one phase.
+
+    Attributes:
+        name: for `--only`.
+        fault: what goes wrong.
+        phase: when.
+        seeds: of the experiment; those of the template are measured already.
+        resources: the experiment's, besides the defaults.
+        environment: of the first start.
+        small_disk: megabytes of a file system of its own for the artifact store; needs root.
+        drivers: commands started at once.
+    """
+
+    name: str
+    fault: Fault | None
+    phase: str = "measure"
+    seeds: tuple[int, ...] = (*MEASURED_SEEDS, 3)
+    resources: dict[str, Any] = field(default_factory=dict)
+    environment: Callable[[], dict[str, str]] = dict
+    small_disk: int = 0
+    drivers: int = 1
+
+
+def all_cases() -> dict[str, Case]:
+    """Every case, in the table's order."""
+    kills = {
+        "driver": faults.kill_driver,
+        "worker": faults.kill_worker,
+        "node": faults.kill_node,
+        "head": faults.kill_head,
+        "postgres": faults.kill_postgres,
+        "prefect": faults.kill_prefect,
+    }
+    cases = [
+        # Validation starts at once where everything is measured; optimize has no cluster unless something was trained.
+        Case(f"{victim}-{phase}", fault, phase, MEASURED_SEEDS if phase == "validate" else (*MEASURED_SEEDS, 3))
+        for phase in PHASES
+        for victim, fault in kills.items()
+    ]
+    cases += [
+        Case("disk-full", faults.fill_disk, small_disk=4),
+        Case("hang", faults.stop_worker, resources=_timeout()),
+        Case("memory-limit", faults.starve_workers),
+        Case("memory-node", faults.fill_memory, environment=_memory_threshold),
+        Case("cancel", faults.cancel),
+        Case("two-drivers", None, drivers=2),
+    ]
+    return {case.name: case for case in cases}
+
+
+def _timeout() -> dict[str, Any]:
+    from flows.config import Resources
+
+    return {"run_timeout_minutes": 0.5} if "run_timeout_minutes" in Resources.model_fields else {}
+
+
+def _memory_threshold() -> dict[str, str]:
+    memory = psutil.virtual_memory()
+    share = memory.percent / 100 + _GIGABYTES_ABOVE * 2**30 / memory.total
+    return {"RAY_memory_usage_threshold": f"{min(share, 0.95):.3f}", "RAY_memory_monitor_refresh_ms": "250"}
