@@ -105,8 +105,8 @@ class Monitor:
     def _never_in_the_way(self, patient: bool = False) -> Iterator[None]:
         """A table that cannot be shown must not cost a training; the first failure is told, the rest are its like.
 
-        Only a patient one waits for a server that does not answer: the next update comes soon, and waiting would hold up
-        the runs' waiting loop for minutes.
+        Only a patient one waits for a server that does not answer: the next update comes soon, and waiting would hold
+        up the runs' waiting loop for minutes.
         """
         try:
             with temporary_settings({} if patient else {PREFECT_CLIENT_MAX_RETRIES: 0}):

@@ -25,6 +25,7 @@ WEIGHT_TOLERANCE = 2e-5
 def test_deepspeed_losses_and_weights_equal_torch(
     make_spec: Callable[..., RunSpec], tmp_path: Path, stage: int
 ) -> None:
+    import trl  # noqa: F401 - importing it sets variables for good; what a run leaves behind is the question here
     from safetensors.torch import load_file
 
     config = json.loads((CONFIGS / f"zero{stage}.json").read_text())
