@@ -7,11 +7,14 @@ server, and believes a half-initialized directory.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import pwd
 import stat
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.errors import ConfigurationError
@@ -45,19 +48,37 @@ def server_account() -> pwd.struct_passwd | None:
     """
     if os.geteuid() != 0:
         return None
+    if found := _account():
+        return found
+    command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", _SERVER_USER]
     try:
-        return pwd.getpwnam(_SERVER_USER)
-    except KeyError:
-        pass
-    try:
-        command = ["useradd", "--system", "--no-create-home", "--shell", "/bin/sh", _SERVER_USER]
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        with _one_at_a_time():
+            if not _account():  # somebody else's while this process waited
+                subprocess.run(command, check=True, capture_output=True, text=True)
         return pwd.getpwnam(_SERVER_USER)
     except (OSError, KeyError, subprocess.CalledProcessError) as error:
         raise ConfigurationError(
             f"The embedded PostgreSQL does not run as root, and the account {_SERVER_USER!r} cannot be created "
             f"({error}). Run as another user, create the account, or set BEYOND_IID_DATABASE_URL."
         ) from error
+
+
+def _account() -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(_SERVER_USER)
+    except KeyError:
+        return None
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Two first starts on one machine: of two useradd at once, one can take the other's account away again."""
+    folder = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def let_through(folder: Path) -> None:
