@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 from uuid import UUID
 
 from httpx import TransportError
+from prefect import Flow, State
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Cancelled
 
+from flows.one_try import OneTry
 from tasks.errors import RunError
 
 _CHECK_SECONDS = 3.0
@@ -29,6 +33,7 @@ class Cancellation:
         """Remember the current flow run and those above it; call inside a flow."""
         identities = (flow_run.get_id(), flow_run.get_parent_flow_run_id(), flow_run.get_root_flow_run_id())
         self._runs = tuple(dict.fromkeys(UUID(str(identity)) for identity in identities if identity))
+        self._prefect = OneTry()
         self._next = 0.0
 
     def check(self) -> None:
@@ -41,7 +46,7 @@ class Cancellation:
             return
         self._next = time.monotonic() + _CHECK_SECONDS
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), get_client(sync_client=True) as client:
+            with self._prefect.client() as client:
                 states = [client.read_flow_run(identity).state for identity in self._runs]
         except TransportError:  # a server that is gone cancels nothing: what trains goes on
             return
@@ -49,3 +54,12 @@ class Cancellation:
             raise RunCancelledError(
                 "Cancelled on the Prefect server. What has finished is stored; start the experiment again to go on."
             )
+
+
+def close_cancelled(_flow: Flow[..., Any], run: FlowRun, _state: State[Any]) -> None:
+    """Hook `on_cancellation` of a flow: put its run from Cancelling to Cancelled once it has ended.
+
+    A Prefect worker does so for the runs it started; for those of the command line nobody would.
+    """
+    with get_client(sync_client=True) as client:
+        client.set_flow_run_state(run.id, Cancelled(message="Cancelled; what has finished is stored."), force=True)

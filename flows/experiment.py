@@ -11,6 +11,7 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from db.experiments import recall_experiment
+from flows.cancellation import close_cancelled
 from flows.config import ExperimentConfig
 from flows.fan_out import FanOutResult
 from flows.measure import measure_interventions, prepared_experiment
@@ -43,7 +44,7 @@ class Outcome:
     seconds: float
 
 
-@flow(name="experiment", flow_run_name="{config.name}", persist_result=False)
+@flow(name="experiment", flow_run_name="{config.name}", persist_result=False, on_cancellation=[close_cancelled])
 def experiment(config: ExperimentConfig) -> Outcome:
     """Measure what each category's data does, solve the proportions, order the curriculum, retrain to prove it.
 

@@ -18,7 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from db import runs as run_store
 from db.session import Database
-from flows.cancellation import Cancellation, RunCancelledError
+from flows.cancellation import Cancellation, RunCancelledError, close_cancelled
 from flows.config import Resources
 from flows.monitor import Monitor, monitored
 from flows.planning import PlannedRun
@@ -63,7 +63,7 @@ def fan_out(title: str, runs: Sequence[PlannedRun], resources: Resources, worksp
 
     # A subflow of its own, because its task runner is sized to the cluster, which is known only now; without
     # parameters, because Prefect would serialize them.
-    @flow(name="fan-out", flow_run_name=title, task_runner=runner)
+    @flow(name="fan-out", flow_run_name=title, task_runner=runner, on_cancellation=[close_cancelled])
     def fan() -> list[tuple[str, str]]:
         with monitored(title, board, reused) as monitor:
             return _do_all(board, [run.fingerprint for run in open_runs], monitor, len(reused))
@@ -106,12 +106,12 @@ def _do_all(board: RunBoard, identities: list[str], monitor: Monitor, done_befor
         persist_result=False,
     )(board.execute)
     submit: Any = fine_tune.submit
+    cancellation = Cancellation()
     with board.stopping_on_exit():
         futures: dict[PrefectConcurrentFuture[Any], str] = {  # of a thread pool, see `fan_out`
             submit(identity=identity, label=board.runs[identity].label): identity for identity in identities
         }
         pending = set(futures)
-        cancellation = Cancellation()
         while pending:
             # Not Prefect's wait: in the main thread its timeout is an alarm, which may go off inside a held lock.
             threads = [future.wrapped_future for future in pending]

@@ -14,6 +14,7 @@ from db import runs as run_store
 from db.base import Phase
 from db.measurements import run_table
 from flows.announcements import EXPERIMENT_MEASURED, announce
+from flows.cancellation import close_cancelled
 from flows.conclusions import baseline_and_limits
 from flows.config import ExperimentConfig
 from flows.dead_runs import marked_as_working
@@ -36,7 +37,7 @@ def prepared_experiment(config: ExperimentConfig) -> Iterator[Prepared]:
         yield prepare(config, opened)
 
 
-@flow(name="measure", flow_run_name="measure {config.name}")
+@flow(name="measure", flow_run_name="measure {config.name}", on_cancellation=[close_cancelled])
 def measure(config: ExperimentConfig) -> None:
     """Train and score every intervention with every seed; ends Failed, naming what is missing, unless all are in.
 

@@ -11,12 +11,11 @@ from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactUpdate
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.monitor_effects import PreliminaryEffects
 from flows.monitor_table import counts_text, table_rows
+from flows.one_try import OneTry
 from flows.progress import FanOutProgress, Pace, artifact_key
 from flows.run_board import RunBoard
 
@@ -41,6 +40,7 @@ class Monitor:
         self._effects = PreliminaryEffects(board.runs, board.database)
         self._table: UUID | None = None
         self._effects_artifact: UUID | None = None
+        self._prefect = OneTry()
         self._pace = Pace()
         self._silenced = False
         self._logger: Any = get_run_logger()
@@ -48,7 +48,7 @@ class Monitor:
     def start(self) -> None:
         """Show the bars and make the artifacts."""
         self._bars.start()
-        with self._never_in_the_way(patient=True):
+        with self._never_in_the_way():
             dashboard = ray_dashboard()
             if dashboard:
                 create_link_artifact(dashboard, "Ray dashboard", key=artifact_key(f"{self._title}-ray-dashboard"))
@@ -85,11 +85,11 @@ class Monitor:
     def _publish_table(self) -> None:
         with self._never_in_the_way():
             rows = table_rows(self._board.state(), self._board.resources)
-            _update(self._table, json.dumps(rows), self._counts())
+            self._update(self._table, json.dumps(rows), self._counts())
 
     def _publish_effects(self) -> None:
         with self._never_in_the_way():
-            _update(self._effects_artifact, self._effects.text(self._finished()), self._effects_title())
+            self._update(self._effects_artifact, self._effects.text(self._finished()), self._effects_title())
 
     def _counts(self) -> str:
         state = self._board.state()
@@ -101,16 +101,17 @@ class Monitor:
     def _finished(self) -> tuple[str, ...]:
         return (*self._reused, *self._board.finished())
 
-    @contextmanager
-    def _never_in_the_way(self, patient: bool = False) -> Iterator[None]:
-        """A table that cannot be shown must not cost a training; the first failure is told, the rest are its like.
+    def _update(self, artifact: UUID | None, data: str, description: str) -> None:
+        if artifact is None:
+            return
+        with self._prefect.client() as client:
+            client.update_artifact(artifact, ArtifactUpdate(data=data, description=description))
 
-        Only a patient one waits for a server that does not answer: the next update comes soon, and waiting would hold
-        up the runs' waiting loop for minutes.
-        """
+    @contextmanager
+    def _never_in_the_way(self) -> Iterator[None]:
+        """A table that cannot be shown must not cost a training; the first failure is told, the rest are its like."""
         try:
-            with temporary_settings({} if patient else {PREFECT_CLIENT_MAX_RETRIES: 0}):
-                yield
+            yield
         except Exception as error:
             level = logging.DEBUG if self._silenced else logging.WARNING
             self._silenced = True
@@ -143,10 +144,3 @@ def ray_dashboard() -> str | None:
 
 def _identity(made: Any) -> UUID | None:
     return made if isinstance(made, UUID) else None
-
-
-def _update(artifact: UUID | None, data: str, description: str) -> None:
-    if artifact is None:
-        return
-    with get_client(sync_client=True) as client:
-        client.update_artifact(artifact, ArtifactUpdate(data=data, description=description))

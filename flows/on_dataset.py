@@ -12,7 +12,7 @@ from prefect.states import Completed
 
 from db import events
 from db.experiments import get_experiment
-from flows.cancellation import RunCancelledError
+from flows.cancellation import RunCancelledError, close_cancelled
 from flows.experiment import experiment
 from flows.landing import adopt_unrecorded
 from flows.recorded import experiments_using, valid_config
@@ -20,7 +20,7 @@ from flows.workspace import Workspace, workspace
 from tasks.errors import RunError
 
 
-@flow(name="on-dataset", flow_run_name="on-dataset", persist_result=False)
+@flow(name="on-dataset", flow_run_name="on-dataset", persist_result=False, on_cancellation=[close_cancelled])
 def on_dataset(retry_now: bool = False) -> State[None]:
     """Ask the database which landed data sets wait for an answer, and run the experiments that use them.
 

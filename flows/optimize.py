@@ -13,6 +13,7 @@ from db.base import AnalysisKind, Phase
 from db.measurements import run_table
 from db.runs import missing
 from flows.announcements import EXPERIMENT_OPTIMIZED, VALIDATION_LABEL, announce
+from flows.cancellation import close_cancelled
 from flows.conclusions import METHOD_VERSION, Conclusions, conclude
 from flows.config import ExperimentName
 from flows.designs import Factorial, Mixtures
@@ -38,7 +39,7 @@ class Analyzed:
     conclusions: Conclusions
 
 
-@flow(name="optimize", flow_run_name="optimize {name}")
+@flow(name="optimize", flow_run_name="optimize {name}", on_cancellation=[close_cancelled])
 def optimize(name: ExperimentName) -> None:
     """Draw conclusions from the stored scores; refuses, naming what is missing, unless every planned run has some.
 

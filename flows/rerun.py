@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from prefect import flow
 
+from flows.cancellation import close_cancelled
 from flows.config import ExperimentName
 from flows.experiment import experiment
 from flows.recorded import recorded_config
 
 
-@flow(name="rerun", flow_run_name="rerun {name}", persist_result=False)
+@flow(name="rerun", flow_run_name="rerun {name}", persist_result=False, on_cancellation=[close_cancelled])
 def rerun(name: ExperimentName) -> None:
     """Repeat what failed or is missing, and draw the conclusions again.
 

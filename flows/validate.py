@@ -11,6 +11,7 @@ from db import experiments, verdicts
 from db import runs as run_store
 from db.base import AnalysisKind, Phase
 from db.measurements import run_table
+from flows.cancellation import close_cancelled
 from flows.conclusions import METHOD_VERSION, Conclusions, target_weights
 from flows.config import ExperimentName, Validation
 from flows.fan_out import FanOutResult
@@ -45,7 +46,7 @@ class Validated:
     skipped: tuple[tuple[str, str], ...]
 
 
-@flow(name="validate", flow_run_name="validate {name}")
+@flow(name="validate", flow_run_name="validate {name}", on_cancellation=[close_cancelled])
 def validate(name: ExperimentName) -> None:
     """Retrain on fresh seeds and judge every arm against its controls.
 

@@ -11,6 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Cancelling
 
+from tests.bench.prefect_records import flow_runs
 from tests.flows.command import LONG_DESIGN, LONG_RUNS, NAME, Command, busy_workers, small_experiment
 
 
@@ -48,6 +49,9 @@ def test_stopped_experiment_ends_its_workers_and_goes_on_with_the_next_start(com
         # either.
         sealed = len(list((command.home / "artifacts" / "runs").glob("*/record.json")))
         assert len(done) <= sealed < LONG_RUNS
+
+    states = [run.state for run in flow_runs(command.home) if run.name == NAME]
+    assert states[-1] == "Cancelled", "no Prefect worker closes the run of a command"
 
     again = command.run("run", str(experiment))
 
