@@ -215,6 +215,12 @@ def _progress(title: str) -> Iterator[Callable[[int], None]]:
 
 def _report_lines(report: dict[str, Any]) -> list[str]:
     lines = []
+    if (labelled := report.get("labelled")) and labelled["not_used"]:
+        first = labelled["first_not_used"][0]
+        lines.append(
+            f"{labelled['not_used']:,} of {labelled['rows']:,} labelled rows not used; first: {labelled['file']}, line "
+            f"{first['line']}: {first['reason']}"
+        )
     if checked := report.get("cross_validation"):
         lines.append(
             f"Cross-validated agreement on {checked['labelled_rows']} labelled rows: {checked['agreement']:.1%} "
