@@ -21,7 +21,7 @@ def check_usable(index: PoolIndex) -> None:
     Raises:
         InputError: none does; names file, line and reason of the first.
     """
-    names = ", ".join(map(str, index.files))
+    names = _names(index)
     if not len(index):
         raise InputError(
             f"{names}: holds no rows; expected at least one instruction. Check that the file was written completely."
@@ -46,7 +46,7 @@ def check_categories(index: PoolIndex, field: str) -> None:
     """
     if set(index.counts(index.characters > 0)) <= {UNTAGGED}:
         raise InputError(
-            f'{", ".join(map(str, index.files))}: no row has a category in the field "{field}"; fields of the first '
+            f'{_names(index)}: no row has a category in the field "{field}"; fields of the first '
             f"rows: {first_fields(index)}. Name the field that holds it with --category-field, or tag the pool first."
         )
 
@@ -61,3 +61,8 @@ def first_fields(index: PoolIndex) -> str:
         rows = (row.value or {} for row in islice(json_rows(path), _FIRST_ROWS))
         names = sorted({str(name) for row in rows for name in row})
     return ", ".join(names[:30]) or "none"
+
+
+def _names(index: PoolIndex) -> str:
+    more = len(index.files) - 1
+    return f"{index.files[0]} and {more} more" if more else str(index.files[0])
