@@ -19,9 +19,10 @@ from tasks.inference.vllm_batches import VllmBatches
 from tasks.inference.vllm_config import VllmConfig
 from tasks.pool.instruction import Instruction
 from tasks.tagging.categories import Categories, read_categories
-from tasks.tagging.classifier import SAMPLE_ROWS, ClassifierTagger, read_labelled, train_classifier
+from tasks.tagging.classifier import SAMPLE_ROWS, ClassifierTagger, train_classifier
 from tasks.tagging.embedding import EmbeddingTagger, load_embedder
 from tasks.tagging.free_tags import FreeTagger, generate_tags, organize_tags, write_vocabulary
+from tasks.tagging.labelled import read_labelled
 from tasks.tagging.model_tagger import Asked, ModelTagger
 from tasks.tagging.normalization import NormalizationRules
 from tasks.tagging.outcome import Tagger
@@ -131,7 +132,8 @@ def _processes(options: EngineOptions) -> int:
 def _classifier(options: EngineOptions, source: UntaggedSource, listed: Categories | None, watch: Watch) -> Engine:
     if options.labelled is None:
         raise ValueError("the classifier has no labelled rows")
-    labelled = read_labelled(options.labelled, None if listed is None else listed.names)
+    read = read_labelled(options.labelled, None if listed is None else listed.names)
+    labelled = read.rows
     names = tuple(sorted({row.category for row in labelled})) if listed is None else listed.names
     cores = _processes(options)
     embedder = None if options.features == "lexical" else load_embedder(options.embedding_model, cores)
@@ -142,12 +144,13 @@ def _classifier(options: EngineOptions, source: UntaggedSource, listed: Categori
     trained = train_classifier(labelled, unlabelled, names, options.features, embedder)
     agreement = trained.agreement
     report = {
+        "labelled": {"file": str(options.labelled), **read.report()},
         "cross_validation": {
             "labelled_rows": len(labelled),
             "agreement": agreement.share,
             "standard_error": agreement.standard_error,
             "mean_confidence": float(agreement.confidence.mean()),
-        }
+        },
     }
     # An embedding model uses all cores by itself, and would be copied into every process.
     tagger = ClassifierTagger(trained, cores if embedder is None else 1)

@@ -82,11 +82,11 @@ def tag_files(raw: PoolFiles, tagging: Tagging, store: Path, steps: Steps) -> Ta
                 _share_answers(store / "tagged" / f"{questions[number - 1]}.answers.jsonl", folder / "tagged.jsonl")
             where = f"Tagging part {number} of {len(raw.parts)}" if len(raw.parts) > 1 else "Tagging"
             _tag(raw, part, tagging, learnt_from, folder / "tagged.jsonl", lambda *n, t=where: steps(t, *n))
-    # A part without a single sure row has no file.
+    # A part may be without a single sure row.
     found = [
         Part(part.mark, (folder / "tagged.jsonl",))
         for part, folder in zip(raw.parts, folders, strict=True)
-        if (folder / "tagged.jsonl").exists()
+        if _holds_rows(folder / "tagged.jsonl")
     ]
     if not found:
         raise InputError(
@@ -96,6 +96,10 @@ def tag_files(raw: PoolFiles, tagging: Tagging, store: Path, steps: Steps) -> Ta
     summaries = [json.loads(companion(folder / "tagged.jsonl", "summary.json").read_text()) for folder in folders]
     rows = RowSource(format="chat", **{key: getattr(raw.rows, key) for key in ("categories", "max_per_category")})
     return Tagged(replace(raw, parts=tuple(found), rows=rows), tuple(identities), tagging_report(summaries))
+
+
+def _holds_rows(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
 
 
 def tagging_rejects(store: Path, identity: tuple[str, ...]) -> Iterator[RejectedRow]:
@@ -158,7 +162,7 @@ def _tag(raw: PoolFiles, part: Part, tagging: Tagging, learnt_from: tuple[Path, 
         options = _options(tagging, learnt_from, sum(path.stat().st_size for path in part.files))
         made = make_engine(options, source, out, watch, stack)
         with watch("Tagging") as advance:
-            output = TaggingOutput(out, tagging.minimum_confidence, made.name, made.report)
+            output = TaggingOutput(out, tagging.minimum_confidence, made.name, made.report, raw.name)
             tag_pool(untagged_rows(source), made.tagger, output, advance)
     steps(total, total)
 

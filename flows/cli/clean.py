@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.options import JsonFlag
-from flows.cli.steps import checked, result_folder, steps_on_screen
+from flows.cli.options import JsonFlag, OverwriteFlag
+from flows.cli.steps import checked, given, steps_on_screen
 
 
 def clean(  # noqa: PLR0913, PLR0917 - one option each
+    context: typer.Context,
     data: Annotated[list[str], typer.Option(help="JSON lines or Parquet files; * and ** match names; repeatable.")],
     out: Annotated[Path, typer.Option(help="Folder for pool, reserve, rejected.jsonl, report and summary.json.")],
     benchmark: Annotated[
@@ -32,12 +33,14 @@ def clean(  # noqa: PLR0913, PLR0917 - one option each
     row_format: Annotated[str, typer.Option("--format", help="chat, alpaca, sharegpt, or auto.")] = "auto",
     category_field: Annotated[str, typer.Option(help="Field with the category, where rows have one.")] = "category",
     seed: Annotated[int, typer.Option(help="Seed of signatures and reserve.")] = 0,
+    overwrite: OverwriteFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Clean a pool: every dropped row is listed with its reason."""
     import json
 
-    from tasks.hygiene.clean import OUTPUTS, judge, summary, write_cleaned
+    from flows.pool_results import check_results, clean_results, files_of
+    from tasks.hygiene.clean import judge, summary, write_cleaned
     from tasks.hygiene.config import Hygiene
     from tasks.hygiene.contamination import read_items
     from tasks.hygiene.lines import pool_files
@@ -56,10 +59,12 @@ def clean(  # noqa: PLR0913, PLR0917 - one option each
         reserve=reserve,
         seed=seed,
     )
-    result_folder(out, pool_files(tuple(data))[0], OUTPUTS)
+    inputs = {"--data": files_of("--data", data), "--benchmark": files_of("--benchmark", benchmark or ())}
+    check_results(clean_results(out), inputs, overwrite)
+    pool_files(tuple(data))
     items = read_items(tuple(benchmark)) if benchmark else ()
     with steps_on_screen() as steps:
-        cleaned = judge(tuple(data), limits, items, steps)
+        cleaned = judge(tuple(data), limits, items, steps, bool(given(context, ["category_field"])))
         write_cleaned(cleaned, out, steps)
     found = summary(cleaned)
     if as_json:
@@ -71,3 +76,5 @@ def clean(  # noqa: PLR0913, PLR0917 - one option each
         print(f"  {rows:>9} dropped: {kind}")
     if cleaned.unchecked:
         print(f"{len(cleaned.unchecked)} benchmark items are too short to be looked for; summary.json names them.")
+    if repeated := found["repeated_ids"]:
+        print(f"{repeated} rows repeat the id of an earlier row; whoever reads the pool keeps the first only.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TypeVar
+
+import typer
 
 from tasks.errors import InputError
 
@@ -46,22 +48,18 @@ def checked(model: Callable[..., Model], **options: Any) -> Model:
     try:
         return model(**options)
     except ValidationError as error:
-        raise InputError(f"Wrong options:\n{problems(error, _option)}\nCorrect them; --help lists them.") from None
+        text = problems(error, _option)
+        for name in options:
+            # A rule about several options names them as an experiment file does.
+            text = re.sub(rf"\b{name}\b", _option([name]), text) if "_" in name else text
+        raise InputError(f"Wrong options:\n{text}\nCorrect them; --help lists them.") from None
 
 
 def _option(place: Sequence[int | str]) -> str:
     return f"--{'-'.join(map(str, place)).replace('_', '-')}" if place else "together"
 
 
-def result_folder(out: Path, inputs: tuple[Path, ...], names: tuple[str, ...]) -> None:
-    """Check that results can go to a folder.
-
-    Raises:
-        InputError: it is a file, or a result would replace a file that is read.
-    """
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: is a file; expected a folder for the results. Give another --out.")
-    read = {path.resolve() for path in inputs}
-    for name in names:
-        if (out / name).resolve() in read:
-            raise InputError(f"{out / name}: would be replaced while it is read. Give another --out.")
+def given(context: typer.Context, names: Sequence[str]) -> list[str]:
+    """Which of these parameters the command line sets, as options."""
+    sources = [(name, context.get_parameter_source(name)) for name in names]
+    return [_option([name]) for name, source in sources if source is not None and source.name == "COMMANDLINE"]

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from flows.cli.options import OverwriteFlag
+
 if TYPE_CHECKING:
     from tasks.tagging.confusion import Confusion
     from tasks.tagging.pool_rows import UntaggedSource
+    from tasks.tagging.run import TaggingSummary
 
 EngineName = Literal["classifier", "embedding", "endpoint", "vllm"]
 FeatureName = Literal["lexical", "embedding", "both"]
@@ -99,6 +102,7 @@ def tag(  # noqa: PLR0913, PLR0917 - one option each
     tag_similarity: Annotated[
         float, typer.Option(min=0, max=1, rich_help_panel=_FREE, help="Tags merge from this cosine on.")
     ] = 0.9,
+    overwrite: OverwriteFlag = False,
 ) -> None:
     """Give every row of a pool a category and a confidence.
 
@@ -111,10 +115,9 @@ def tag(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.tagging.normalization import NormalizationRules
     from tasks.tagging.pool_rows import untagged_rows
     from tasks.tagging.run import TaggingOutput, tag_pool
-    from tasks.tagging.tagged_files import companion
 
-    companion(out, "summary.json")
-    source = _source(data, out, format_, id_field, compare_with)
+    _check_files(out, data, labelled, unlabelled, categories, overwrite)
+    source = _source(data, format_, id_field, compare_with)
     server = EndpointConfig(endpoint or "", model or "", concurrency, retries, timeout, votes, price_in, price_out)
     rules = NormalizationRules(minimum_tag_rows, tag_similarity)
     options = EngineOptions(
@@ -134,33 +137,62 @@ def tag(  # noqa: PLR0913, PLR0917 - one option each
     with ExitStack() as stack:
         made = make_engine(options, source, out, _progress, stack)
         with _progress("Tagging") as advance:
-            output = TaggingOutput(out, minimum_confidence, made.name, made.report)
+            output = TaggingOutput(out, minimum_confidence, made.name, made.report, ", ".join(data))
             summary = tag_pool(untagged_rows(source), made.tagger, output, advance)
     for line in _report_lines(made.report()):
         print(line)
     if summary.confusion.total:
         print(_confusion_text(summary.confusion))
-    print(
-        f"{summary.kept.total():,} rows in {len(summary.kept)} categories; {summary.low.total():,} below confidence "
-        f"{minimum_confidence:g}, {summary.rejected.total():,} without a tag. In {out}"
-    )
+    print(_counts_text(summary, out, minimum_confidence))
 
 
-def _source(pool: list[str], out: Path, format_: str, id_field: str, native: str | None) -> UntaggedSource:
+def _check_files(
+    out: Path, data: list[str], labelled: Path | None, unlabelled: list[str] | None, categories: str, overwrite: bool
+) -> None:
+    from flows.pool_results import check_results, files_of, tag_results
+
+    results = tag_results(out)
+    inputs = {
+        "--data": files_of("--data", data),
+        "--labelled": files_of("--labelled", [str(labelled)]) if labelled else (),
+        "--unlabelled": files_of("--unlabelled", unlabelled or ()),
+        "--categories": (Path(categories),) if categories != "auto" else (),
+    }
+    check_results(results, inputs, overwrite)
+
+
+def _source(pool: list[str], format_: str, id_field: str, native: str | None) -> UntaggedSource:
     from typing import get_args
 
     from tasks.errors import InputError
     from tasks.pool.config import RowFormat
-    from tasks.pool.rows import expand_paths
     from tasks.tagging.pool_rows import UntaggedSource
 
-    if out.resolve() in {path.resolve() for path in expand_paths(tuple(pool))}:
-        raise InputError(f"--out {out}: is one of the files to tag, which would be gone. Choose another name.")
     known = get_args(RowFormat)
     for one in known:
         if one == format_:
             return UntaggedSource(tuple(pool), one, id_field, native)
     raise InputError(f"--format {format_}: unknown; expected {', '.join(known)}.")
+
+
+def _counts_text(summary: TaggingSummary, out: Path, minimum: float) -> str:
+    """What became of the rows, and which files hold them."""
+    from tasks.tagging.tagged_files import LOW_CONFIDENCE, REJECTED, companion
+
+    lines = [
+        f"{summary.kept.total():,} rows in {len(summary.kept)} categories; {summary.low.total():,} below confidence "
+        f"{minimum:g}, {summary.rejected.total():,} without a tag. In {out}"
+    ]
+    for name, rows in ((LOW_CONFIDENCE, summary.low), (REJECTED, summary.rejected)):
+        if rows:
+            lines.append(f"  {rows.total():,} rows in {companion(out, name)}")
+    if not summary.kept:
+        lines.append(
+            f"{out} is empty: the largest confidence of any row is {summary.highest:.6g}. Lower --minimum-confidence."
+        )
+    if repeated := summary.ids.repeated():
+        lines.append(f"{repeated:,} rows repeat the id of an earlier row; whoever reads the pool keeps the first only.")
+    return "\n".join(lines)
 
 
 @contextmanager
@@ -183,6 +215,12 @@ def _progress(title: str) -> Iterator[Callable[[int], None]]:
 
 def _report_lines(report: dict[str, Any]) -> list[str]:
     lines = []
+    if (labelled := report.get("labelled")) and labelled["not_used"]:
+        first = labelled["first_not_used"][0]
+        lines.append(
+            f"{labelled['not_used']:,} of {labelled['rows']:,} labelled rows not used; first: {labelled['file']}, line "
+            f"{first['line']}: {first['reason']}"
+        )
     if checked := report.get("cross_validation"):
         lines.append(
             f"Cross-validated agreement on {checked['labelled_rows']} labelled rows: {checked['agreement']:.1%} "

@@ -19,12 +19,13 @@ from tasks.hygiene.conversations import Conversations, conversations
 from tasks.hygiene.copying import copy_rows
 from tasks.hygiene.draw import reserve
 from tasks.hygiene.index import IndexBuilder, PoolIndex, exact_duplicates
-from tasks.hygiene.language import language_of
+from tasks.hygiene.language import check_languages, language_of
 from tasks.hygiene.lines import Kind, ahead, pool_files, raw_blocks
 from tasks.hygiene.near_duplicates import Signatures
 from tasks.hygiene.shingles import grams, words_of
+from tasks.hygiene.usable import check_categories, check_usable
 from tasks.pool.config import FilesSource
-from tasks.pool.lines_file import write_lines
+from tasks.pool.lines_file import ResultFiles, written_to
 
 Steps = Callable[[str, int, int], None]
 """Progress: (what is being done, done, of how many)."""
@@ -71,18 +72,32 @@ class Cleaned:
 
 
 def judge(
-    paths: tuple[str, ...], limits: Hygiene, items: tuple[BenchmarkItem, ...] = (), steps: Steps | None = None
+    paths: tuple[str, ...],
+    limits: Hygiene,
+    items: tuple[BenchmarkItem, ...] = (),
+    steps: Steps | None = None,
+    need_categories: bool = False,
 ) -> Cleaned:
     """Read a pool once and say of every row whether it stays.
 
     A row is dropped for the first of these that applies: it cannot be used (the reasons of the pool's reader), its
     length, its language, a benchmark item in it, an earlier row with the same conversation, an earlier row that stays
-    and nearly equals it. Rows are judged in reading order. Memory grows by about 40 bytes a row; n-grams and
+    and nearly equals it. Rows are judged in reading order. Memory grows by about 50 bytes a row; n-grams and
     signatures lie in a temporary folder (TMPDIR).
 
+    Args:
+        paths: files, all JSON lines or all Parquet.
+        limits: what to drop and set apart.
+        items: benchmark items that no row may hold.
+        steps: progress.
+        need_categories: whether some row must have a category, as with a reserve.
+
     Raises:
-        InputError: files cannot be read, or a reserve leaves a category empty.
+        InputError: files cannot be read, no row can be used, a language is unknown, no row has a category that is
+            needed, or a reserve leaves a category empty.
     """
+    if limits.languages is not None:
+        check_languages(limits.languages)
     files, kind = pool_files(paths)
     with ExitStack() as stack:
         signatures = None
@@ -92,6 +107,9 @@ def judge(
         finder = _finder(items, limits) if items else None
         scan = _Scan(files, kind, limits, finder, signatures)
         index, contacts = scan.run(steps)
+        check_usable(index)
+        if need_categories or limits.reserve:
+            check_categories(index, limits.category_field)
         duplicate_of = exact_duplicates(index, index.reason < 0)
         index = _mark(index, duplicate_of >= 0, "duplicate content")
         if signatures is not None:
@@ -117,19 +135,25 @@ def write_cleaned(
       items were looked for.
     - summary.json: counts; written last.
 
+    All appear together or not at all. Other files in the folder whose names are among `OUTPUTS` are of an earlier run
+    and go.
+
     Raises:
-        OSError: the folder cannot be written to.
+        InputError: the folder cannot be written to.
     """
     index, total = cleaned.index, sum(path.stat().st_size for path in cleaned.index.files)
     stay = cleaned.kept & ~cleaned.reserved
     wanted = {out / f"{name}.{index.kind}": stay & rows for name, rows in (parts or {"pool": stay}).items()}
     if cleaned.reserved.any():
         wanted[out / f"reserve.{index.kind}"] = cleaned.reserved
-    copy_rows(index, wanted, None if steps is None else lambda done: steps("Writing", done, total))
-    write_lines(out / REJECTS, _rejects(cleaned))
-    if cleaned.items:
-        write_lines(out / CONTAMINATION, _report(cleaned))
-    write_lines(out / SUMMARY, [json.dumps(summary(cleaned), ensure_ascii=False, indent=1)])
+    written = {*wanted, out / REJECTS, out / SUMMARY, *([out / CONTAMINATION] if cleaned.items else [])}
+    with written_to(out), ResultFiles() as files:
+        copy_rows(index, wanted, None if steps is None else lambda done: steps("Writing", done, total), files)
+        files.write(out / REJECTS, _rejects(cleaned))
+        if cleaned.items:
+            files.write(out / CONTAMINATION, _report(cleaned))
+        files.write(out / SUMMARY, [json.dumps(summary(cleaned), ensure_ascii=False, indent=1)])
+        files.without(out / name for name in OUTPUTS if out / name not in written)
 
 
 def summary(cleaned: Cleaned) -> dict[str, object]:
@@ -140,6 +164,7 @@ def summary(cleaned: Cleaned) -> dict[str, object]:
         "kept": index.counts(cleaned.kept & ~cleaned.reserved),
         "reserve": index.counts(cleaned.reserved),
         "dropped": cleaned.dropped(),
+        "repeated_ids": index.repeated_ids(cleaned.kept),
     }
     if cleaned.items:
         found["benchmark"] = {

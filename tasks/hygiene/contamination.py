@@ -191,7 +191,9 @@ def _as_rows(items: Sequence[BenchmarkItem]) -> Conversations:
     number = np.arange(len(texts) + 1)
     category = np.zeros(len(texts), dtype=np.int32)
     text = np.frombuffer(b"".join(texts), dtype=np.uint8)
-    return Conversations(text, bounds, number, np.ones(len(texts), dtype=np.int8), category, ("",), {})
+    return Conversations(
+        text, bounds, number, np.ones(len(texts), dtype=np.int8), category, ("",), {}, [""] * len(texts)
+    )
 
 
 def item_name(item: BenchmarkItem) -> str:

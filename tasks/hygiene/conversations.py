@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ class Conversations:
         category: each row's place in `names`, (n,).
         names: categories of the block; UNTAGGED for rows without one.
         reasons: why a row cannot be used, by its place in the block.
+        ids: each usable row's, (n,); "" where it brings none.
     """
 
     text: NDArray[np.uint8]
@@ -47,6 +48,7 @@ class Conversations:
     category: NDArray[np.int32]
     names: tuple[str, ...]
     reasons: Mapping[int, str]
+    ids: Sequence[str]
 
     @property
     def byte_bounds(self) -> NDArray[np.int64]:
@@ -88,22 +90,25 @@ def conversations(block: RawBlock, source: RowSource) -> Conversations:
         category = _codes(arrow["category"], names)
         odd = [code for name, code in names.items() if name != name.strip() or not name.isprintable()]
         sound &= ~np.isin(category, odd)
+    ids = [""] * count if arrow is None else [name or "" for name in arrow["id"].to_pylist()]
     if sound.all():
         bounds = np.concatenate([flat.starts, flat.ends[-1:]]) if len(flat.rows) else np.zeros(1, dtype=np.int64)
-        return Conversations(flat.text, bounds, _row_bounds(flat.rows, count), flat.roles, category, tuple(names), {})
+        found = flat.text, bounds, _row_bounds(flat.rows, count), flat.roles, category, tuple(names)
+        return Conversations(*found, {}, ids)
     keep = sound[flat.rows]
     flat = _Flat(flat.text, flat.rows[keep], flat.starts[keep], flat.ends[keep], flat.roles[keep])
     reasons = {}
     extra: list[tuple[int, int, bytes]] = []
     for row in np.flatnonzero(~sound).tolist():
         try:
-            messages, name = _one_row(block, row, source)
+            messages, name, ids[row] = _one_row(block, row, source)
             extra += [(row, ROLES.index(role), content.encode()) for role, content in messages]
         except RowError as error:
-            reasons[row], name = str(error), UNTAGGED
+            reasons[row], name, ids[row] = str(error), UNTAGGED, ""
         category[row] = names.setdefault(name, len(names))
     text, bounds, rows, roles = _in_row_order(flat, extra)
-    return Conversations(text, bounds, _row_bounds(rows, count), roles, category, tuple(names), reasons)
+    found = text, bounds, _row_bounds(rows, count), roles, category, tuple(names)
+    return Conversations(*found, reasons, ids)
 
 
 def _codes(column: pa.Array, names: dict[str, int]) -> NDArray[np.int32]:
@@ -115,7 +120,8 @@ def _codes(column: pa.Array, names: dict[str, int]) -> NDArray[np.int32]:
     return np.array(places, dtype=np.int32)[encoded.indices.to_numpy()]
 
 
-def _one_row(block: RawBlock, row: int, source: RowSource) -> tuple[tuple[tuple[str, str], ...], str]:
+def _one_row(block: RawBlock, row: int, source: RowSource) -> tuple[tuple[tuple[str, str], ...], str, str]:
+    """Messages, category and id; "" where the row brings no category or id."""
     if block.batch is None:
         value = _parsed(block.lines[row], first=block.numbers[row] == 1)
     else:
@@ -123,7 +129,8 @@ def _one_row(block: RawBlock, row: int, source: RowSource) -> tuple[tuple[tuple[
     category = value.get(source.category_field)
     untagged = category is None or category == ""
     instruction = to_instruction({**value, source.category_field: "-"} if untagged else value, source)
-    return instruction.messages, UNTAGGED if untagged else instruction.category
+    identifier = "" if value.get(source.id_field) in (None, "") else instruction.id
+    return instruction.messages, UNTAGGED if untagged else instruction.category, identifier
 
 
 def _parsed(line: bytes, first: bool) -> dict[str, Any]:
@@ -143,7 +150,6 @@ def _parsed(line: bytes, first: bool) -> dict[str, Any]:
 def _columns(block: RawBlock, source: RowSource) -> dict[str, pa.Array] | None:
     """The chat columns of a block as Arrow arrays; None where Arrow cannot read them as such."""
     import pyarrow as pa
-    import pyarrow.json as pj
 
     if source.format not in ("auto", "chat"):
         return None
@@ -156,20 +162,13 @@ def _columns(block: RawBlock, source: RowSource) -> dict[str, pa.Array] | None:
         "conversations": pa.list_(turn),
         "instruction": pa.string(),
     }
-    try:
-        if block.batch is None:
-            if not block.data.isascii():
-                block.data.decode()  # Arrow does not check that text is UTF-8
-            table = pj.read_json(
-                pa.BufferReader(block.data),
-                pj.ReadOptions(block_size=1 << 20),
-                pj.ParseOptions(explicit_schema=pa.schema(wanted.items()), unexpected_field_behavior="ignore"),
-            )
-        else:
-            names = [name for name in block.batch.schema.names if name in wanted]
-            table = pa.Table.from_batches([block.batch]).select(names)
-            table = table.cast(pa.schema([(name, wanted[name]) for name in names]))
-    except (pa.ArrowException, UnicodeDecodeError):
+    # Ids may be texts or numbers, or of a kind that only a reading row by row understands: then they are not looked at.
+    kinds = (None,) if source.id_field in wanted else (pa.string(), pa.int64(), None)
+    for kind in kinds:
+        table = _table(block, wanted if kind is None else {**wanted, source.id_field: kind})
+        if table is not None:
+            break
+    else:
         return None
     if table.num_rows != len(block.numbers) or "messages" not in table.column_names:
         return None
@@ -178,8 +177,29 @@ def _columns(block: RawBlock, source: RowSource) -> dict[str, pa.Array] | None:
     return {
         "category": columns.get(source.category_field, none),
         "messages": columns["messages"],
+        "id": columns.get(source.id_field, none).cast(pa.string()),
         **{name: columns.get(name, none) for name in _OTHER_FORMATS},
     }
+
+
+def _table(block: RawBlock, wanted: Mapping[str, pa.DataType]) -> pa.Table | None:
+    """Columns of these types; None where the rows hold something else."""
+    import pyarrow as pa
+    import pyarrow.json as pj
+
+    try:
+        if block.batch is None:
+            if not block.data.isascii():
+                block.data.decode()  # Arrow does not check that text is UTF-8
+            return pj.read_json(
+                pa.BufferReader(block.data),
+                pj.ReadOptions(block_size=1 << 20),
+                pj.ParseOptions(explicit_schema=pa.schema(wanted.items()), unexpected_field_behavior="ignore"),
+            )
+        names = [name for name in block.batch.schema.names if name in wanted]
+        return pa.Table.from_batches([block.batch]).select(names).cast(pa.schema([(n, wanted[n]) for n in names]))
+    except (pa.ArrowException, UnicodeDecodeError):
+        return None
 
 
 def _joined(column: pa.ChunkedArray) -> pa.Array:

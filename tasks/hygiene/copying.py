@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import compress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,18 @@ from numpy.typing import NDArray
 from tasks.errors import InputError
 from tasks.hygiene.index import PoolIndex
 from tasks.hygiene.lines import raw_blocks
-from tasks.pool.lines_file import LinesFile
+from tasks.pool.lines_file import ResultFiles
 
 Progress = Callable[[int], None]
 """Called with the bytes of the pool's files that have been read so far."""
 
 
-def copy_rows(index: PoolIndex, wanted: dict[Path, NDArray[np.bool_]], progress: Progress | None = None) -> None:
+def copy_rows(
+    index: PoolIndex,
+    wanted: dict[Path, NDArray[np.bool_]],
+    progress: Progress | None = None,
+    files: ResultFiles | None = None,
+) -> None:
     """Write marked rows, in reading order, to the file that each mark belongs to.
 
     JSON lines are copied byte for byte; Parquet rows keep their columns and types.
@@ -30,13 +34,15 @@ def copy_rows(index: PoolIndex, wanted: dict[Path, NDArray[np.bool_]], progress:
         index: the pool.
         wanted: for each file to write, which rows go there, (rows,).
         progress: see `Progress`.
+        files: what the files appear together with; None: with each other.
 
     Raises:
         InputError: the pool's files have changed, or Parquet files differ in their columns.
         OSError: a file cannot be written; none of them is there then.
     """
     with ExitStack() as stack:
-        writers = [(stack.enter_context(_writer(path, index.kind)), mask) for path, mask in wanted.items()]
+        together = files or stack.enter_context(ResultFiles())
+        writers = [(stack.enter_context(_writer(together, path, index.kind)), mask) for path, mask in wanted.items()]
         row = read = 0
         for number, file in enumerate(index.files):
             for block in raw_blocks(file, index.kind):
@@ -55,27 +61,20 @@ def copy_rows(index: PoolIndex, wanted: dict[Path, NDArray[np.bool_]], progress:
 
 
 @contextmanager
-def _writer(path: Path, kind: str) -> Iterator[Callable[[Any, NDArray[np.bool_]], None]]:
+def _writer(files: ResultFiles, path: Path, kind: str) -> Iterator[Callable[[Any, NDArray[np.bool_]], None]]:
     if kind == "jsonl":
-        with LinesFile(path, keep_empty=True) as lines:
-            yield lambda found, chosen: lines.write_encoded(list(compress(found, chosen.tolist())))
+        lines = files.lines(path, keep_empty=True)
+        yield lambda found, chosen: lines.write_encoded(list(compress(found, chosen.tolist())))
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    sink = _Parquet(files.binary(path).stream, path)
     try:
-        with temporary.open("wb") as stream:
-            sink = _Parquet(stream, path)
-            yield sink.write
-            sink.close()
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        yield sink.write
     finally:
-        temporary.unlink(missing_ok=True)
+        sink.close()
 
 
 class _Parquet:
-    def __init__(self, stream: BinaryIO, path: Path) -> None:
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
         self._stream, self._path = stream, path
         self._writer: Any = None
 

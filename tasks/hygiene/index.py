@@ -1,4 +1,4 @@
-"""What is remembered of every row of a pool while it streams by: compact arrays, about 40 bytes a row."""
+"""What is remembered of every row of a pool while it streams by: compact arrays, about 50 bytes a row."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.hygiene.conversations import Conversations
 from tasks.hygiene.lines import Kind
+from tasks.pool.repeated_ids import NO_ID, id_hash, repeated
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -54,6 +55,7 @@ class PoolIndex:
         characters: length of each conversation, all messages together, (rows,).
         reason: place in `reasons` of why a row is dropped, −1 while it is not, (rows,).
         reasons: texts.
+        ids: 64-bit hash of each row's id, (rows,); see `tasks.pool.repeated_ids`.
     """
 
     files: tuple[Path, ...]
@@ -66,6 +68,7 @@ class PoolIndex:
     characters: NDArray[np.int32]
     reason: NDArray[np.int32]
     reasons: tuple[str, ...]
+    ids: NDArray[np.uint64]
 
     def __len__(self) -> int:
         """Rows."""
@@ -75,6 +78,10 @@ class PoolIndex:
         """File of a row and its number there."""
         file = int(np.searchsorted(self.file_starts, row, side="right")) - 1
         return self.files[file], int(self.numbers[row])
+
+    def repeated_ids(self, rows: NDArray[np.bool_]) -> int:
+        """Marked rows with the id of an earlier one, which a pool's reader rejects."""
+        return repeated(self.ids[rows])
 
     def counts(self, rows: NDArray[np.bool_]) -> dict[str, int]:
         """Marked rows per category, sorted by name; categories without any are left out."""
@@ -96,6 +103,7 @@ class IndexBuilder:
         self._reason = Growing(np.int32)
         self._categories: dict[str, int] = {}
         self._reasons: dict[str, int] = {}
+        self._ids = Growing(np.uint64)
 
     def add(self, numbers: NDArray[np.int64], rows: Conversations) -> NDArray[np.int64]:
         """Take the next rows of the current file.
@@ -105,6 +113,7 @@ class IndexBuilder:
         """
         self._numbers.extend(numbers)
         self._digests.extend(digests(rows))
+        self._ids.extend(np.array([id_hash(name) if name else NO_ID for name in rows.ids], dtype=np.uint64))
         used = np.bincount(rows.category, minlength=len(rows.names)) > 0
         place = np.full(len(rows.names), -1, dtype=np.int32)
         for k in np.flatnonzero(used).tolist():
@@ -140,6 +149,7 @@ class IndexBuilder:
             self._characters.values,
             self._reason.values,
             tuple(self._reasons),
+            self._ids.values,
         )
 
 

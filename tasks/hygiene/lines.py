@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from tasks.errors import InputError
 from tasks.pool.config import FilesSource
-from tasks.pool.rows import expand_paths, iter_rows
+from tasks.pool.rows import expand_paths, iter_rows, json_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,6 +128,8 @@ def _json_blocks(path: Path) -> Iterator[RawBlock]:
                 if len(numbers):
                     yield RawBlock(numbers, data, None, disk.tell())
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        # A block is read whole or not at all; line by line the same error names the line.
+        deque(json_rows(path), maxlen=0)
         raise InputError(
             f"{path}: cannot be unpacked after line {number - 1} ({error}); expected a whole gzip file. "
             "Copy or download it again."

@@ -54,9 +54,12 @@ class AnswerFile:
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
-        """Raises: InputError if another process has it open, or a line is not what this class writes."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = self.path.open("a+b", buffering=0)
+        """Raises: InputError if it cannot be written, another process has it open, or a line is not of this class."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._stream = self.path.open("a+b", buffering=0)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error}). Choose another output.") from error
         try:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

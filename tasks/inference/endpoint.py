@@ -140,9 +140,9 @@ class Endpoint(Generic[RowT]):
                 f"from {' or '.join(KEY_VARIABLES)}."
             ) from error
         except openai.APITimeoutError:
-            return Failure(f"no answer: none within {config.timeout:g} s, {config.retries + 1} times")
+            return Failure(f"no answer: none from {config.url} within {config.timeout:g} s, {config.retries + 1} times")
         except openai.APIConnectionError as error:
-            return Failure(f"no connection: {error.__cause__ or error}")
+            return Failure(f"no connection: to {config.url} ({error.__cause__ or error})")
         except openai.APIStatusError as error:
             return Failure(f"status {error.status_code}: {_short(error)}")
         except openai.OpenAIError as error:

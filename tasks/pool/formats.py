@@ -84,7 +84,7 @@ def missing_fields(found: Set[str], source: RowSource, category: bool = True) ->
         if lacking:
             return (
                 f'no row has the field "{lacking[0]}" that the format {source.format} needs; fields found: {listed}. '
-                'Set format to what the rows hold, or to "auto".'
+                'Set format (--format) to what the rows hold, or to "auto".'
             )
     if category and source.category_field not in found:
         return (

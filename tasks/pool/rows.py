@@ -99,9 +99,7 @@ def expand_paths(patterns: tuple[str, ...]) -> tuple[Path, ...]:
             )
         matches = [path] if path.exists() else _matches(path)
         if not matches:
-            raise InputError(
-                f"{pattern}: no such file (looked from {Path.cwd()}); {_EXPECTED}. Correct the path in paths."
-            )
+            raise InputError(f"{pattern}: no such file (looked from {Path.cwd()}); {_EXPECTED}. Correct the path.")
         for match in matches:
             found.setdefault(match.resolve(), match)
     return tuple(found.values())
@@ -111,7 +109,7 @@ def _matches(pattern: Path) -> list[Path]:
     try:
         return sorted(p for p in Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))) if p.is_file())
     except ValueError as error:
-        raise InputError(f"{pattern}: {error}. Correct the pattern in paths.") from error
+        raise InputError(f"{pattern}: {error}. Correct the pattern.") from error
 
 
 def _checked(rows: Iterator[RawRow], name: str, source: FilesSource | HubSource, categories: bool) -> Iterator[RawRow]:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from tasks.pool.formats import RowError, to_instruction
 from tasks.pool.rows import iter_rows
 
 Messages = tuple[tuple[str, str], ...]
+LOWEST, HIGHEST = 1, 6
+"""The scale of complexity and quality."""
 _NO_FIELD = "category of a row that needs none"
 
 
@@ -57,7 +60,7 @@ def read_candidates(
         watch: called with (bytes read, bytes).
 
     Raises:
-        InputError: a file cannot be read.
+        InputError: a file cannot be read, or a grade is outside 1…6.
     """
     files, kind = pool_files(paths)
     builder = IndexBuilder(files, kind)
@@ -69,6 +72,7 @@ def read_candidates(
             builder.add(block.numbers, rows)
             lengths.extend(_answer_characters(rows))
             values = _values(block, fields) if fields else np.zeros((len(block.numbers), 1))
+            _check_grades(values, fields, path, block.numbers)
             grades.extend(values)
             for row in np.flatnonzero(np.isnan(values).any(axis=1)).tolist():
                 lacking = fields[int(np.flatnonzero(np.isnan(values[row]))[0])]
@@ -88,7 +92,7 @@ def row_grades(source: FilesSource | HubSource, fields: tuple[str, ...]) -> dict
     """Grades by a conversation's content hash, of its first row; rows that lack a number are not among them.
 
     Raises:
-        InputError: a file cannot be read, or no row has numbers in these fields.
+        InputError: a file cannot be read, a grade is outside 1…6, or no row has numbers in these fields.
     """
     found: dict[str, tuple[float, ...]] = {}
     with_category = source.model_copy(update={"category_field": _NO_FIELD})
@@ -98,6 +102,7 @@ def row_grades(source: FilesSource | HubSource, fields: tuple[str, ...]) -> dict
         grades = tuple(_number(row.value.get(field)) for field in fields)
         if any(map(math.isnan, grades)):
             continue
+        _check_grades(np.array([grades]), fields, row.file, np.array([row.line]))
         try:
             instruction = to_instruction({**row.value, _NO_FIELD: "-"}, with_category)
         except RowError:
@@ -145,6 +150,19 @@ def messages_of(rows: Conversations, row: int) -> Messages:
 
 def _answer_characters(rows: Conversations) -> NDArray[np.int64]:
     return characters_before(rows, rows.byte_bounds[1:]) - characters_before(rows, rows.answer_starts)
+
+
+def _check_grades(
+    values: NDArray[np.float64], fields: Sequence[str], file: Path | str, numbers: NDArray[np.int64]
+) -> None:
+    """Refuse grades off the scale: of two negative ones the product would be a good score."""
+    wrong = (values < LOWEST) | (values > HIGHEST)
+    if fields and wrong.any():
+        row, column = np.argwhere(wrong)[0].tolist()
+        raise InputError(
+            f'{file}, line {numbers[row]}: field "{fields[column]}" is {values[row, column]:g}; expected a grade from '
+            f"{LOWEST} to {HIGHEST}, or no number in rows that are not to be chosen. Bring the grades to that scale."
+        )
 
 
 def _values(block: RawBlock, fields: Sequence[str]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from tasks.errors import RunError
 from tasks.inference.answers import AnswerFile, Failure
 from tasks.inference.endpoint import Endpoint, EndpointConfig
 from tasks.inference.questions import AnswerError
+from tasks.inference.usage import Usage
 from tasks.inference.vllm_process import close_engine, open_engine
 from tasks.selection.grades import GRADES, CausalScorer, Floats, Scorer, grade_tokens
 
@@ -31,7 +32,7 @@ class ScorerConfig:
             protocol and their log probabilities (vLLM's has both).
         model: folder or name on the hub; endpoint: its name there.
         url: base address of the server, for the engine endpoint.
-        concurrency, retries, timeout: see `tasks.inference.endpoint.EndpointConfig`.
+        concurrency, retries, timeout, price_in, price_out: see `tasks.inference.endpoint.EndpointConfig`.
         options: for vllm, its engine arguments, e.g. tensor_parallel_size, dtype.
     """
 
@@ -41,6 +42,8 @@ class ScorerConfig:
     concurrency: int = 16
     retries: int = 5
     timeout: float = 120.0
+    price_in: float = 0.0
+    price_out: float = 0.0
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -65,7 +68,15 @@ def open_scorer(config: ScorerConfig, answers: Path) -> Iterator[Scorer]:
         finally:
             scorer.close()
     else:
-        server = EndpointConfig(config.url, config.model, config.concurrency, config.retries, config.timeout)
+        server = EndpointConfig(
+            config.url,
+            config.model,
+            config.concurrency,
+            config.retries,
+            config.timeout,
+            price_in=config.price_in,
+            price_out=config.price_out,
+        )
         with AnswerFile(answers) as kept:
             yield EndpointScorer(Endpoint(server, GradeQuestion(), kept))
 
@@ -137,6 +148,11 @@ class EndpointScorer:
     def __init__(self, endpoint: Endpoint[str]) -> None:
         self._endpoint = endpoint
         self._question = GradeQuestion()
+
+    @property
+    def usage(self) -> Usage:
+        """What was asked and what it took."""
+        return self._endpoint.usage
 
     def logits(self, questions: Sequence[str]) -> Floats:
         """See `Scorer`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tasks.errors import InputError
 from tasks.hygiene.copying import copy_rows
 from tasks.hygiene.draw import ranks
-from tasks.pool.lines_file import write_lines
+from tasks.inference.usage import Usage
+from tasks.pool.lines_file import ResultFiles, written_to
 from tasks.selection.candidates import Candidates, stream_messages
 from tasks.selection.diversity import Choice, Vectors, greedy_diverse
 from tasks.selection.grades import Scorer, Templates, deita_scores
@@ -200,25 +201,38 @@ def stored_vectors(path: Path, rows: int, batch: int = 1024) -> Callable[[NDArra
             f"each of the pool's {rows} rows, in reading order."
         )
 
+    for start in range(0, rows, batch):
+        found = np.asarray(vectors[start : start + batch], dtype=np.float32)
+        bad = ~np.isfinite(found).all(axis=1) | ~(found != 0).any(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{path}, row {start + int(bad.argmax()) + 1}: the vector is zero or not finite; expected a direction "
+                "for every row of the pool. Compute the vectors again."
+            )
+
     def batches(order: NDArray[np.int64]) -> Batches:
         for start in range(0, len(order), batch):
             some = order[start : start + batch]
-            found = np.asarray(vectors[some], dtype=np.float32)
-            if not (np.isfinite(found).all() and (np.abs(found).max(axis=1) > 0).all()):
-                raise InputError(f"{path}: a vector is zero or not finite. Compute the vectors again.")
-            yield some, found
+            yield some, np.asarray(vectors[some], dtype=np.float32)
 
     return batches
 
 
-def write_selected(selected: Selected, out: Path, steps: Steps | None = None) -> None:
+def write_selected(selected: Selected, out: Path, steps: Steps | None = None, usage: Usage | None = None) -> None:
     """Write a folder: pool (the rows taken, as they were), reserve (usable rows not taken), passed_over.jsonl, summary.
 
     Rows that are too similar to a taken one, and rows that cannot be used, are in passed_over.jsonl with their reason
-    and in neither of the others. summary.json is written last.
+    and in neither of the others. summary.json is written last. All appear together or not at all; other files in the
+    folder whose names are among `OUTPUTS` are of an earlier run and go.
+
+    Args:
+        selected: what was chosen.
+        out: the folder.
+        steps: progress.
+        usage: what was asked of the scorer, for the summary; None: nothing was.
 
     Raises:
-        OSError: the folder cannot be written to.
+        InputError: the folder cannot be written to.
     """
     index, choice = selected.candidates.index, selected.choice
     taken = np.zeros(len(index), dtype=bool)
@@ -227,13 +241,16 @@ def write_selected(selected: Selected, out: Path, steps: Steps | None = None) ->
     rest[[row for row, _ in choice.similar]] = False
     total = sum(path.stat().st_size for path in index.files)
     wanted = {out / f"pool.{index.kind}": taken, out / f"reserve.{index.kind}": rest}
-    copy_rows(index, wanted, None if steps is None else lambda done: steps("Writing", done, total))
-    write_lines(out / PASSED_OVER, _passed_over(selected))
-    write_lines(out / SUMMARY, [json.dumps(summary(selected), ensure_ascii=False, indent=1)])
+    written = {*wanted, out / PASSED_OVER, out / SUMMARY}
+    with written_to(out), ResultFiles() as files:
+        copy_rows(index, wanted, None if steps is None else lambda done: steps("Writing", done, total), files)
+        files.write(out / PASSED_OVER, _passed_over(selected))
+        files.write(out / SUMMARY, [json.dumps(summary(selected, usage), ensure_ascii=False, indent=1)])
+        files.without(out / name for name in OUTPUTS if out / name not in written)
 
 
-def summary(selected: Selected) -> dict[str, object]:
-    """Counts and the scores' range, for people and programs."""
+def summary(selected: Selected, usage: Usage | None = None) -> dict[str, object]:
+    """Counts and the scores' range, for people and programs; `usage` as in `write_selected`."""
     index, choice = selected.candidates.index, selected.choice
     taken = np.zeros(len(index), dtype=bool)
     taken[list(choice.taken)] = True
@@ -242,9 +259,11 @@ def summary(selected: Selected) -> dict[str, object]:
         "rows": len(index),
         "usable": int(selected.candidates.usable.sum()),
         "taken": index.counts(taken),
+        "repeated_ids": index.repeated_ids(selected.candidates.usable),
         "too_similar": len(choice.similar),
         "over_max_per_category": len(choice.full),
         "score_of_taken": {"lowest": float(chosen.min()), "mean": float(chosen.mean()), "highest": float(chosen.max())},
+        **({"usage": asdict(usage)} if usage else {}),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import tempfile
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,15 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tasks.errors import InputError, RunError
+from tasks.errors import RunError
 from tasks.optional import need
-from tasks.pool.config import FilesSource
 from tasks.pool.instruction import Instruction
-from tasks.pool.reader import read_pool
 from tasks.tagging.batches import batches
 from tasks.tagging.embedding import Embedder, prompt_text
 from tasks.tagging.lexical import LexicalFeatures
-from tasks.tagging.linear import FOLDS, Agreement, LinearModel, fit_linear
+from tasks.tagging.linear import Agreement, LinearModel, fit_linear
 from tasks.tagging.outcome import Outcome, Tag
 
 Features = Literal["lexical", "embedding", "both"]
@@ -78,31 +76,6 @@ class TrainedClassifier:
         chances = self.model.chances(self.reader.read(rows))
         best = chances.argmax(axis=1)
         return [Tag(self.model.categories[b], float(c)) for b, c in zip(best, chances.max(axis=1), strict=True)]
-
-
-def read_labelled(path: Path, categories: tuple[str, ...] | None) -> tuple[Instruction, ...]:
-    """Labelled rows: any pool file with categories.
-
-    Args:
-        path: JSON lines or Parquet, chat, Alpaca or ShareGPT, with a field category.
-        categories: the only ones to expect; None takes those of the file.
-
-    Raises:
-        InputError: it cannot be read, or a category is unknown or has too few rows.
-    """
-    rows = read_pool(FilesSource(paths=(str(path),))).instructions
-    counts = Counter(row.category for row in rows)
-    if categories is not None and (unknown := sorted(counts.keys() - set(categories))):
-        raise InputError(f"{path}: has the categories {', '.join(unknown)}, which --categories does not list.")
-    wanted = categories or tuple(sorted(counts))
-    if short := [f"{c} has {counts[c]}" for c in wanted if counts[c] < FOLDS]:
-        raise InputError(
-            f"{path}: {', '.join(short)} labelled rows; expected at least {FOLDS} of every category "
-            "(20 are a good start). Add rows, or leave the category out."
-        )
-    if len(wanted) < 2:
-        raise InputError(f"{path}: all rows have the category {wanted[0]}; expected at least two categories.")
-    return rows
 
 
 def train_classifier(

@@ -71,15 +71,22 @@ def organize_tags(
         categories: a list, or how many to find in the tags themselves.
 
     Raises:
-        InputError: no tag, or fewer tags than categories, reach the floor.
+        InputError: no row has an answer; or no tag, or fewer tags than categories, reach the floor.
     """
+    failures = [tags for tags in raw if isinstance(tags, Failure)]
+    if raw and len(failures) == len(raw):
+        raise InputError(
+            f"None of {len(raw)} rows got free tags; the first: {failures[0].reason}. Correct what the reason names, "
+            "and run the command again."
+        )
     normalization = normalize_tags([tags for tags in raw if not isinstance(tags, Failure)], embedder.encode, rules)
     tags = [tag for tag, _ in normalization.vocabulary]
     least = categories if isinstance(categories, int) else 1
     if len(tags) < least:
+        unanswered = f" {len(failures)} rows got no answer; the first: {failures[0].reason}." if failures else ""
         raise InputError(
-            f"{len(tags)} tags are left of {len(normalization.steps[0][1])} raw ones, too few for {least} categories. "
-            f"Lower --minimum-tag-rows (now {rules.minimum_rows}) or --first-level."
+            f"{len(tags)} tags are left of {len(normalization.steps[0][1])} raw ones, too few for {least} "
+            f"categories.{unanswered} Lower --minimum-tag-rows (now {rules.minimum_rows}) or --first-level."
         )
     directions = np.asarray(embedder.encode(tags))
     if isinstance(categories, int):

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from tasks.errors import InputError
 from tasks.pool.config import FilesSource, RowFormat
 from tasks.pool.formats import RowError, to_instruction
 from tasks.pool.instruction import UNTAGGED, Instruction, RejectedRow
@@ -65,8 +66,27 @@ def untagged_rows(source: UntaggedSource) -> Iterator[UntaggedRow | RejectedRow]
         category_field=native or _CATEGORY,
     )
     with_category = reading.model_copy(update={"category_field": _CATEGORY})
-    for row in iter_rows(reading, categories=native is not None):
+    rows = iter_rows(reading, categories=False)
+    for row in rows if native is None else _with_native(rows, native):
         yield _row(row, native, with_category)
+
+
+def _with_native(rows: Iterator[RawRow], field: str) -> Iterator[RawRow]:
+    """The same rows, refused where none of a file has the field."""
+    found: dict[str, bool] = {}
+    fields: tuple[str, ...] = ()
+    for row in rows:
+        if row.value is not None:
+            found[row.file] = found.get(row.file, False) or field in row.value
+            fields = fields or tuple(map(str, row.value))[:30]
+            if not found[row.file] and row.file.endswith(".parquet"):
+                break  # its rows have the same fields
+        yield row
+    if lacking := [file for file, there in found.items() if not there]:
+        raise InputError(
+            f'{lacking[0]}: no row has the field "{field}" for native labels; fields of the first row: '
+            f"{', '.join(fields)}. Correct the name (--compare-with; compare_with in an experiment), or leave it out."
+        )
 
 
 def sample(

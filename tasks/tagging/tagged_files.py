@@ -10,6 +10,12 @@ from tasks.errors import InputError
 from tasks.pool.instruction import Instruction, RejectedRow
 from tasks.tagging.outcome import Tag
 
+LOW_CONFIDENCE, REJECTED, CONFUSION, SUMMARY = "low-confidence.jsonl", "rejected.jsonl", "confusion.csv", "summary.json"
+COMPANIONS = (LOW_CONFIDENCE, REJECTED, CONFUSION, SUMMARY)
+"""Names of the files that appear with the tagged pool, or go where they would hold nothing."""
+ANSWERS, VOCABULARY, QUESTIONS = "answers.jsonl", "vocabulary", "questions"
+"""Names of what a language model's engine keeps beside it: a file and two folders."""
+
 _ENDINGS = (".jsonl.gz", ".ndjson.gz", ".jsonl", ".ndjson")
 
 

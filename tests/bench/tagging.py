@@ -21,8 +21,9 @@ from tasks.pool.instruction import Instruction
 from tasks.pool.reader import read_pool
 from tasks.pool.storage import write_instructions
 from tasks.tagging.categories import Categories
-from tasks.tagging.classifier import ClassifierTagger, Features, read_labelled, train_classifier
+from tasks.tagging.classifier import ClassifierTagger, Features, train_classifier
 from tasks.tagging.embedding import Embedder, EmbeddingTagger, load_embedder
+from tasks.tagging.labelled import read_labelled
 from tasks.tagging.outcome import Tag, Tagger
 from tasks.tagging.pool_rows import UntaggedSource, untagged_rows
 from tasks.tagging.run import TaggingOutput, tag_pool
@@ -121,7 +122,7 @@ def _speed(folder: Path, train: tuple[Instruction, ...]) -> None:
             for row in train:
                 messages = [{"role": role, "content": content} for role, content in row.messages]
                 stream.write(json.dumps({"id": f"{copy} {row.id}", "messages": messages}) + "\n")
-    labelled = read_labelled(folder / "labelled.jsonl", None)
+    labelled = read_labelled(folder / "labelled.jsonl", None).rows
     trained = train_classifier(labelled, train, tuple(sorted(DESCRIPTIONS)))
     rows = len(train) * COPIES
     print("\n| processes | rows | s | rows/s | processor s | rows/processor s | load |")

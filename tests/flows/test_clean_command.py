@@ -32,7 +32,7 @@ def test_clean_writes_pool_reserve_rejects_and_report(command: Command, tmp_path
     [
         (["--data", "nowhere.jsonl", "--out", "{}/out"], "nowhere.jsonl: no such file"),
         (["--data", "{}/pool.jsonl", "--out", "{}/pool.jsonl"], "is a file; expected a folder"),
-        (["--data", "{}/pool.jsonl", "--out", "{}"], "would be replaced while it is read"),
+        (["--data", "{}/pool.jsonl", "--out", "{}"], "pool.jsonl: would be replaced or removed"),
         (["--data", "{}/pool.jsonl", "--out", "{}/out", "--overlap", "2"], "overlap: Input should be less than"),
         (["--data", "{}/pool.jsonl", "--out", "{}/out", "--reserve", "9"], "leaves nothing of"),
     ],

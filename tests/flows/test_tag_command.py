@@ -145,7 +145,7 @@ def test_the_pool_itself_is_no_place_for_the_result(command: Command, tmp_path: 
         "tag", "--data", str(pool), "--engine", "embedding", "--categories", "x.yaml", "--out", str(pool)
     )
     assert done.returncode == 2
-    assert "which would be gone" in done.stderr
+    assert "which would lose it" in done.stderr
     assert pool.read_bytes() == before
 
 

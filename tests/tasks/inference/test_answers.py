@@ -57,3 +57,10 @@ def test_a_line_cut_off_by_a_crash_is_dropped_and_written_over(tmp_path: Path) -
         answers.put("next", Answer(("c",), None, 1, 1))
         assert answers.get("next") == Answer(("c",), None, 1, 1)
     assert path.read_bytes().startswith(before + b'{"key":"next"')
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "answers.jsonl"
+    with pytest.raises(InputError, match=r"file/answers\.jsonl: cannot be written"), AnswerFile(path):
+        pass

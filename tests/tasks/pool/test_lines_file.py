@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.pool.lines_file import LinesFile, csv_lines
+from tasks.pool.lines_file import LinesFile, ResultFiles, csv_lines
 
 
 def test_lines_file_without_lines_takes_an_older_one_away_unless_empty_ones_are_kept(tmp_path: Path) -> None:
@@ -46,3 +46,38 @@ def test_lines_file_packed_twice_has_equal_bytes_and_counts_both_ways_of_writing
 def test_csv_lines_are_read_back_as_they_were() -> None:
     table = [["a, b", 'say "x"'], ["", "é"]]
     assert list(csv.reader(csv_lines(table))) == table
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_result_files_appear_together_and_take_unwanted_ones_away(tmp_path: Path) -> None:
+    (tmp_path / "stale.csv").write_text("old\n")
+    with ResultFiles() as files:
+        files.lines(tmp_path / "new" / "a.jsonl").write("1")
+        files.binary(tmp_path / "b").stream.write(b"2")
+        files.lines(tmp_path / "no-lines.jsonl")
+        files.write(tmp_path / "c", [])
+        files.without([tmp_path / "stale.csv", tmp_path / "never.csv"])
+        assert (tmp_path / "stale.csv").exists()
+        assert not (tmp_path / "new" / "a.jsonl").exists()
+    assert contents(tmp_path) == {"new/a.jsonl": "1\n", "b": "2", "c": ""}
+
+
+def test_result_files_change_nothing_where_one_of_them_cannot_appear(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old\n")
+    (tmp_path / "summary").mkdir()
+    with pytest.raises(IsADirectoryError, match="summary"), ResultFiles() as files:
+        files.write(tmp_path / "a", ["new"])
+        files.write(tmp_path / "made" / "for" / "nothing", ["new"])
+        files.write(tmp_path / "summary", ["new"])
+    assert contents(tmp_path) == {"a": "old\n"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "summary"]
+
+
+def test_result_files_left_by_an_error_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), ResultFiles() as files:
+        files.write(tmp_path / "made" / "a.jsonl.gz", ["new"])
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []

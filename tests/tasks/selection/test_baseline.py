@@ -60,10 +60,19 @@ def test_best_rows_are_the_baseline_and_the_next_best_of_each_category_the_reser
 
 def test_without_a_limit_every_usable_row_that_is_not_selected_is_reserve(tmp_path: Path) -> None:
     pool = train(10)
-    grades = {r.content_hash: (1.0, float(k)) for k, r in enumerate(pool.instructions)}
+    grades = {r.content_hash: (1.0, 1 + k / 2) for k, r in enumerate(pool.instructions)}
     found = chosen(tmp_path, pool, grades, Wish(3), None)
     assert found.selected == ("r9", "r8", "r7") and not found.left
     assert found.report["reserve"] == {"a": 4, "b": 3}
+
+
+def test_a_grade_off_the_scale_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", [row("one", complexity=2, quality=3), row("two", complexity=7, quality=-1)])
+    expected = r'a.jsonl, line 2: field "complexity" is 7; expected a grade from 1 to 6'
+    with pytest.raises(InputError, match=expected):
+        row_grades(FilesSource(paths=(path,)), FIELDS)
+    with pytest.raises(InputError, match=expected):
+        read_candidates((path,), SOURCE, FIELDS)
 
 
 def test_grades_are_read_by_conversation_from_any_format_with_or_without_category(tmp_path: Path) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.errors import InputError, RunError
+from tasks.errors import RunError
 from tasks.pool.config import FilesSource
 from tasks.pool.reader import read_pool
-from tasks.pool.storage import write_instructions
-from tasks.tagging.classifier import ClassifierTagger, TrainedClassifier, read_labelled, train_classifier
+from tasks.tagging.classifier import ClassifierTagger, TrainedClassifier, train_classifier
 from tasks.tagging.outcome import Tag
 from tests.tasks.tagging.rows import WORDS, made_up
 
@@ -86,15 +85,3 @@ def test_cross_validation_agrees_with_the_share_right_on_new_rows(shared_data: P
     assert right >= 0.93
     assert right == pytest.approx(classifier.agreement.share, abs=4 * classifier.agreement.standard_error)
     assert np.mean([tag.confidence for tag in given]) == pytest.approx(right, abs=0.05)
-
-
-def test_too_few_labelled_rows_are_named(tmp_path: Path) -> None:
-    write_instructions(tmp_path / "few.jsonl", made_up(4, 0))
-    with pytest.raises(InputError, match="banking has 4, cooking has 4, sailing has 4 labelled rows"):
-        read_labelled(tmp_path / "few.jsonl", None)
-
-
-def test_a_label_outside_the_list_is_named(tmp_path: Path) -> None:
-    write_instructions(tmp_path / "rows.jsonl", made_up(6, 0))
-    with pytest.raises(InputError, match="sailing, which --categories does not list"):
-        read_labelled(tmp_path / "rows.jsonl", ("banking", "cooking"))

@@ -83,3 +83,14 @@ def test_mapping_and_grouping_agree_on_separated_groups() -> None:
     found = discover_categories(tags, (3, 2, 4, 2), directions, 2)
     assert found.categories == ("addition", "poetry")
     np.testing.assert_array_equal(given.chances.argmax(axis=1), found.chances.argmax(axis=1))
+
+
+def test_without_any_answer_the_servers_reason_is_named_and_no_threshold_blamed() -> None:
+    with pytest.raises(InputError, match=r"None of 3 rows got free tags; the first: no connection: to x") as caught:
+        organize_tags([Failure("no connection: to x"), *[Failure("other: y")] * 2], Plane(), RULES, 2)
+    assert "--minimum-tag-rows" not in str(caught.value)
+
+
+def test_too_few_tags_name_the_rows_without_an_answer_too() -> None:
+    with pytest.raises(InputError, match=r"too few for 3 categories. 1 rows got no answer; the first: planned: x."):
+        organize_tags([("Addition",), ("addition",), Failure("planned: x")], Plane(), RULES, 3)

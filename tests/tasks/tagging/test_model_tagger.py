@@ -164,4 +164,4 @@ def test_a_server_that_is_gone_stops_tagging_and_what_was_answered_is_kept(tmp_p
 def test_a_slow_answer_fails_after_the_timeout(tmp_path: Path) -> None:
     with serve(Server(lambda _: time.sleep(1.5) or "cooking")) as server:
         outcomes, _ = tagged(server, tmp_path / "answers.jsonl", ROWS[:1], timeout=0.3)
-    assert outcomes == [Failure("no answer: none within 0.3 s, 1 times")]
+    assert outcomes == [Failure(f"no answer: none from {server.url} within 0.3 s, 1 times")]

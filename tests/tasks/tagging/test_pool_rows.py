@@ -44,8 +44,14 @@ def test_native_labels_come_along_from_parquet_too(tmp_path: Path) -> None:
 
 def test_a_native_field_that_is_nowhere_is_named(tmp_path: Path) -> None:
     written(tmp_path / "pool.jsonl", CHAT)
-    with pytest.raises(InputError, match='"topic"'):
+    with pytest.raises(InputError, match=r'no row has the field "topic" .*\(--compare-with;'):
         list(untagged_rows(UntaggedSource((str(tmp_path / "pool.jsonl"),), native_field="topic")))
+
+
+def test_a_native_field_that_no_column_has_is_named_before_the_first_row(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist([ALPACA] * 3), tmp_path / "pool.parquet")
+    with pytest.raises(InputError, match='no row has the field "topic"'):
+        next(untagged_rows(UntaggedSource((str(tmp_path / "pool.parquet"),), native_field="topic")))
 
 
 def test_an_unusable_row_keeps_its_place_and_reason(tmp_path: Path) -> None:

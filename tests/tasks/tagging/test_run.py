@@ -114,7 +114,10 @@ def test_an_interruption_leaves_the_earlier_files_as_they_were(tmp_path: Path) -
 
 
 def test_a_pool_in_which_nothing_is_tagged_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"None of 2 rows got a category: broken \(1\), planned \(1\)"):
+    with pytest.raises(
+        InputError,
+        match=r"none of 2 rows .* broken \(1\), planned \(1\)\. First: pool, line 1: broken: for",
+    ):
         tagged(tmp_path / "out.jsonl", rows("broken", "fail 0"))
     assert list(tmp_path.iterdir()) == []
 
