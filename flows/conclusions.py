@@ -21,7 +21,7 @@ from tasks.proportions.sign_rule import sign_rule
 from tasks.taxonomy.induce import induce
 from tasks.taxonomy.taxonomy import Taxonomy
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Changes whenever the same scores and parameters would give other conclusions; part of an analysis' identity."""
 
 _CONCAVE_EXPONENT = 0.5

@@ -25,6 +25,7 @@ _MATRICES = (
     "marginal_error",
 )
 _WITH_BLANKS = ("gamma", "gamma_low", "gamma_high", "asymmetry_p")
+_DF = "df"
 _SUMMARY = "summary.json"
 _DRAWS = "draws.npz"
 
@@ -38,6 +39,8 @@ def write_effects(matrix: EffectMatrix, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*_MATRICES, *_WITH_BLANKS):
         write_matrix(folder / f"{name}.csv", matrix.targets, matrix.sources, getattr(matrix, name))
+    if matrix.df is not None:  # as the draws, None only where the matrix comes from the database
+        write_matrix(folder / f"{_DF}.csv", matrix.targets, matrix.sources, matrix.df)
     if matrix.errors is None:
         np.savez_compressed(folder / _DRAWS, seed_delta=matrix.seed_delta)
     else:
@@ -85,6 +88,7 @@ def read_effects(folder: Path) -> EffectMatrix:
     }
     arrays |= {name: _read_with_blanks(folder / f"{name}.csv", targets, sources) for name in _WITH_BLANKS}
     seed_delta, errors = _read_draws(folder / _DRAWS, (len(targets), len(sources)))
+    arrays[_DF] = None if errors is None else read_matching_matrix(folder / f"{_DF}.csv", targets, sources)
     return EffectMatrix(
         targets=targets,
         sources=sources,

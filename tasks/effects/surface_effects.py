@@ -69,6 +69,7 @@ def effects_at(surface: Surface, baseline: Matrix) -> EffectMatrix:
         asymmetry_p=_asymmetry(surface, delta, delta_error, df),
         seed_delta=np.full((surface.seeds, *delta.shape), np.nan),
         errors=ErrorDraws(np.ascontiguousarray(errors[:, :, :sources]), np.ascontiguousarray(errors[:, :, sources:])),
+        df=np.repeat(df, sources, axis=1),
     )
 
 
