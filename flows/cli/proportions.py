@@ -39,7 +39,10 @@ def proportions(  # noqa: PLR0913, PLR0917 - one option each
     ] = "equivalence",
     amount: Annotated[
         float | None,
-        typer.Option(help="Performance: what the whole training set amounts to in the runs' unit; default: --total."),
+        typer.Option(
+            help="Performance: what the whole training set amounts to in the runs' unit; default: --total, or 1 "
+            "where the runs hold shares."
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="CSV: category, weight of each target; default: the baseline's shares.")

@@ -22,6 +22,8 @@ ObjectiveName = Literal["equivalence", "performance"]
 DRAWS = 2000
 """Draws of independent errors: the 95 % quantile of 2000 lies between the 94 % and the 96 % one."""
 _OTHER_SCALE = 10.0
+_SHARES = 0.01
+"""A measured baseline within 1 % of 1 is in shares or weights, and the whole training set is as much."""
 _AVERAGES = (
     "paired slopes are averages between the baseline and what was measured; where categories were left out altogether, "
     "the next examples matter less than that, and the gain is overstated: doses near the baseline, a factorial design, "
@@ -55,18 +57,21 @@ class Goal:
 def propose(goal: Goal, baseline: Baseline, limits: Limits, options: Options | None = None) -> Proposal:
     """Solve the program for this goal; see `tasks.proportions.program.solve_slopes`.
 
-    `options.amount`, where given, has precedence over the goal's. A warning says when the training set is of another
-    order of magnitude than the one the effects were measured on: slopes do not carry that far. A change that gains in
-    equivalent amounts while weighted performance is predicted to fall is refused.
+    `options.amount`, where given, has precedence over the goal's; without either, effects measured on shares apply to
+    the whole set as measured, others to the total. A given amount of another order of magnitude than the one the
+    effects were measured on is warned of: slopes do not carry that far. A change that gains in equivalent amounts while
+    weighted performance is predicted to fall is refused.
+
+    Raises:
+        InputError: as `solve_slopes`; effects measured on another scale than the total, and no amount given.
     """
     options = options or Options()
-    given = goal.amount if options.amount is None else options.amount
-    amount = float(limits.total) if given is None else given
+    amount = _amount(goal, limits, options)
     proposal = solve_slopes(goal.slopes, baseline, limits, replace(options, amount=amount), goal.equivalence)
     if goal.measured and goal.amount is None and not 1 / _OTHER_SCALE < amount / goal.measured < _OTHER_SCALE:
         warning = (
-            f"the effects were measured on a baseline of {goal.measured:.6g} (in the runs' unit), and the training set "
-            f"is taken to be {amount:.6g} of that unit: give its amount if the unit is not examples"
+            f"what the runs changed, source by source, sums to {goal.measured:.6g} in their unit, and the training set "
+            f"is taken to be {amount:.6g} of that unit: slopes may not carry that far"
         )
         proposal = replace(proposal, warnings=(*proposal.warnings, warning))
     if goal.caution:
@@ -74,6 +79,24 @@ def propose(goal: Goal, baseline: Baseline, limits: Limits, options: Options | N
     if goal.performance is not None and goal.measured:
         return heed_performance(proposal, goal.performance, goal.measured, options.confidence)
     return proposal
+
+
+def _amount(goal: Goal, limits: Limits, options: Options) -> float:
+    """What the whole training set amounts to in the slopes' unit."""
+    given, measured, total = goal.amount if options.amount is None else options.amount, goal.measured, limits.total
+    if given is not None:
+        return given
+    if not measured:
+        return float(total)
+    if abs(measured - 1) <= _SHARES:
+        return measured
+    if 1 / _OTHER_SCALE < total / measured < _OTHER_SCALE:
+        return float(total)
+    raise InputError(
+        f"what the runs changed, source by source, sums to {measured:.6g} in their unit, and the training set holds "
+        f"{total} examples: another unit, or another size. Give --amount, what the whole training set amounts to in "
+        "the runs' unit: 1 where they hold shares, 100 for percent, the number of tokens for tokens."
+    )
 
 
 def goal_from_effects(

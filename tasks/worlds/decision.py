@@ -34,7 +34,7 @@ def world_baseline(world: AnalyticWorld) -> Baseline:
 def decide(world: AnalyticWorld, matrix: EffectMatrix, rule: Rule) -> Proposal:
     """The program's proposal for the estimated share-weighted performance, refusal included."""
     baseline = world_baseline(world)
-    options = Options(confidence=rule.confidence, sensitivity=False)
+    options = Options(amount=float(rule.limits.total), confidence=rule.confidence, sensitivity=False)
     return propose(goal_from_effects(matrix, baseline, "performance"), baseline, rule.limits, options)
 
 
