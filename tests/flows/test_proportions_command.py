@@ -101,7 +101,8 @@ def test_proportions_file_with_standard_errors_robustness_and_no_harm(
     large = write_matrix(tmp_path / "large.csv", np.full((3, 3), 1.0))
     common = ("--effects", gamma, "--baseline", baseline)
     plain = solve(command, *common)
-    assert (plain["gain"], plain["decision"]) == (None, "change")
+    assert (plain["gain"], plain["decision"]) == (None, "keep")
+    assert "--standard-errors" in plain["reason"]
     sure = solve(command, *common, "--standard-errors", small, "--robustness", "1.5", "--no-harm", "0.001")
     assert sure["decision"] == "change"
     assert 0 < sure["protection"] < sure["gain"]["value"] < plain["objective"] - plain["baseline_objective"]
