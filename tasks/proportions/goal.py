@@ -13,6 +13,7 @@ from tasks.effects.prediction import weight_vector
 from tasks.effects.slopes import Slopes, equivalence_slopes, performance_slopes
 from tasks.errors import InputError
 from tasks.proportions.coefficients import Equivalence, aligned
+from tasks.proportions.decision import certain
 from tasks.proportions.limits import Vector
 from tasks.proportions.performance_check import heed_performance
 from tasks.proportions.program import solve_slopes
@@ -31,6 +32,9 @@ _AVERAGES = (
 )
 
 
+_AVERAGED = "slopes averaged over all that the runs changed (leave-one-out: a whole removal) held at the baseline"
+
+
 @dataclass(frozen=True)
 class Goal:
     """What the program is to maximize.
@@ -44,6 +48,7 @@ class Goal:
         performance: beside another objective, what the same effects say about weighted performance; a change that
             they predict to do harm is refused.
         caution: what a reader should know about these slopes; empty = nothing.
+        premise: what has to hold, besides the errors, for the gain's interval to; empty = nothing.
     """
 
     slopes: Slopes
@@ -52,6 +57,7 @@ class Goal:
     measured: float | None = None
     performance: Slopes | None = None
     caution: str = ""
+    premise: str = ""
 
 
 def propose(goal: Goal, baseline: Baseline, limits: Limits, options: Options | None = None) -> Proposal:
@@ -74,6 +80,8 @@ def propose(goal: Goal, baseline: Baseline, limits: Limits, options: Options | N
             f"is taken to be {amount:.6g} of that unit: slopes may not carry that far"
         )
         proposal = replace(proposal, warnings=(*proposal.warnings, warning))
+    if goal.premise and proposal.gain is not None and proposal.reason == certain(proposal.gain):
+        proposal = replace(proposal, reason=certain(proposal.gain, goal.premise))
     if goal.caution:
         proposal = replace(proposal, warnings=(*proposal.warnings, goal.caution))
     if goal.performance is not None and goal.measured:
@@ -131,9 +139,9 @@ def goal_from_effects(
     equivalence = None
     if set(matrix.targets) <= set(baseline.categories) and set(matrix.sources) == set(baseline.categories):
         equivalence = replace(aligned(gamma, baseline, unidentified), worth=alpha * np.array(own))
-    caution = _AVERAGES if matrix.estimator == "paired" else ""
+    caution, premise = (_AVERAGES, _AVERAGED) if matrix.estimator == "paired" else ("", "")
     measured = float(np.abs(matrix.amounts).sum())
-    return Goal(performance_slopes(matrix, given), equivalence, None, measured, caution=caution)
+    return Goal(performance_slopes(matrix, given), equivalence, None, measured, caution=caution, premise=premise)
 
 
 def goal_from_file(

@@ -146,6 +146,21 @@ def test_goal_other_targets_need_weights_and_have_no_equivalent_amounts():
         propose(goal, baseline, Limits(1000, no_harm=0.1), QUICK)
 
 
+@pytest.mark.parametrize("estimator", ["paired", "surface"])
+def test_propose_gain_of_averaged_slopes_is_promised_only_if_they_hold_at_the_baseline(estimator):
+    baseline = make_baseline([0.5, 0.3, 0.2])
+    matrix = replace(effect_matrix(np.diag([2e-3, 1e-3, 1e-4]), spread=1e-3), estimator=estimator)
+    proposal = propose(goal_from_effects(matrix, baseline, "performance"), baseline, Limits(1000), QUICK)
+    assert proposal.decision == "change"
+    low = f"{proposal.gain.low:.4g} nats per token"
+    if estimator == "surface":
+        assert proposal.reason == f"with 95 % confidence the gain is above {low}"
+        return
+    assert proposal.reason.startswith("if slopes averaged over all that the runs changed")
+    assert proposal.reason.endswith(f"held at the baseline, with 95 % confidence the gain would be above {low}")
+    assert any("overstated" in text for text in proposal.warnings)
+
+
 @pytest.mark.parametrize("amounts", [0.5, 0.499])
 def test_propose_effects_measured_on_shares_gain_what_they_gain_per_share(amounts):
     baseline = make_baseline([0.5, 0.5])
