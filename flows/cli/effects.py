@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from flows.cli.places import check_folder
+
 if TYPE_CHECKING:
     from tasks.effects.matrix import EffectMatrix, RunTable
 
@@ -68,6 +70,7 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.effects.run_files import read_runs
     from tasks.errors import InputError
 
+    check_folder(out)
     if estimator == "paired" and baseline:
         raise InputError("--baseline goes with --estimator surface; paired effects are measured at the baseline runs.")
     table = read_runs(runs, scores, higher_is_better=higher_is_better, metric=metric, layout=file_format)

@@ -19,6 +19,7 @@ from flows.cli.effects import (
     SurfaceKind,
     without_adaptive,
 )
+from flows.cli.places import check_file
 
 if TYPE_CHECKING:
     from tasks.effects.extrapolation import Far
@@ -46,6 +47,7 @@ def predict(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.effects.run_files import read_runs
     from tasks.effects.surface import fit_surface
 
+    check_file(out)
     table = read_runs(runs, scores, higher_is_better=higher_is_better, metric=metric, layout=file_format)
     names, amounts = read_mixtures(at, table.sources, file_format)
     used = without_adaptive(runs, table, include_adaptive)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.cli.options import JsonFlag
+from flows.cli.places import check_file
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,6 +71,8 @@ def proportions(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.proportions.goal import propose
     from tasks.proportions.proposal import Limits, Options
 
+    if out:
+        check_file(out)
     goal, start = _read(effects, baseline, objective, weights, standard_errors)
     options = Options(
         amount=amount,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.cli.places import check_file
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,7 +57,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.worlds.drawing import WorldSpec
     from tasks.worlds.simulation import Simulation
     from tasks.worlds.summary import summarize
-    from tasks.worlds.trial_files import check_writable, write_trials
+    from tasks.worlds.trial_files import write_trials
 
     simulation = Simulation(
         worlds=worlds,
@@ -73,7 +75,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one option each
     )
     simulation.check()
     if out:
-        check_writable(out)
+        check_file(out)
     trials = _run(simulation, workers)
     if out:
         write_trials(out, trials)

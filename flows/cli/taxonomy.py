@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.options import JsonFlag
+from flows.cli.places import check_folder
 
 if TYPE_CHECKING:
     from tasks.taxonomy.taxonomy import Taxonomy
@@ -34,6 +35,7 @@ def taxonomy(
     """Induce the dependency graph, levels and roles from effects; a folder of effects gives edge stability as well."""
     from tasks.taxonomy.taxonomy_files import taxonomy_to_json, write_roles, write_taxonomy
 
+    check_folder(out)
     found = _induced(effects, standard_errors, fdr, threshold)
     out.mkdir(parents=True, exist_ok=True)
     write_taxonomy(found, out / "taxonomy.json")
