@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -67,6 +68,7 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
 ) -> None:
     """Effects of each category's data on each category's score, with intervals."""
     from tasks.effects.effects_folder import write_effects
+    from tasks.effects.notes import name_notes, yardstick_notes
     from tasks.effects.run_files import read_runs
     from tasks.errors import InputError
 
@@ -86,6 +88,13 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
         f"{len(matrix.targets)} targets × {len(matrix.sources)} sources from {number} {basis}: "
         f"{significant} of {matrix.delta.size} effects at a false discovery rate of {1 - confidence:.2g}. In {out}"
     )
+    say_notes(*name_notes(matrix.targets, matrix.sources), *yardstick_notes(matrix))
+
+
+def say_notes(*notes: str) -> None:
+    """Print notes for the reader on standard error."""
+    for note in notes:
+        print(f"beyond-iid: note: {note}.", file=sys.stderr)
 
 
 def without_adaptive(runs: Path, table: RunTable, include: bool) -> RunTable:

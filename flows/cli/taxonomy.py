@@ -61,7 +61,22 @@ def _induced(effects: Path, standard_errors: Path | None, fdr: float, threshold:
             raise InputError(
                 f"--standard-errors: {effects} holds its own; leave the option out, or give a CSV of effects."
             )
-        return induce(read_effects(effects), fdr, minimum_effect=threshold or 0.0)
+        matrix = read_effects(effects)
+        _check_names(effects, matrix.targets, matrix.sources)
+        return induce(matrix, fdr, minimum_effect=threshold or 0.0)
     targets, sources, delta = read_matrix(effects)
+    _check_names(effects, targets, sources)
     errors = read_matching_matrix(standard_errors, targets, sources) if standard_errors else None
     return induce_from_values(targets, sources, delta, errors, fdr, threshold)
+
+
+def _check_names(effects: Path, targets: tuple[str, ...], sources: tuple[str, ...]) -> None:
+    from tasks.effects.notes import name_notes
+    from tasks.errors import InputError
+
+    if not set(targets) & set(sources):
+        differing = "\n".join(f"- {note}" for note in name_notes(targets, sources))
+        raise InputError(
+            f"{effects}: no target is also a source, so no category can depend on another; give both the same names.\n"
+            f"{differing}"
+        )

@@ -104,6 +104,32 @@ def test_effects_of_leave_one_out_runs_are_paired_without_being_asked(run: Run, 
     assert "from 2 paired seeds" in result.out
 
 
+def removals(folder: Path, misspelled: str = "code") -> tuple[Path, Path]:
+    """Two seeds of leave-one-out runs of three sources; each helps itself most."""
+    names, amounts, scores = [], [], []
+    rng = np.random.default_rng(0)
+    for seed in (1, 2):
+        for gone in (None, *SOURCES):
+            names.append(f"{seed}{gone}")
+            amounts.append([seed, *(0 if name == gone else 100 for name in SOURCES)])
+            scores.append([1 + 3 * (name == gone) + 0.2 * rng.normal() for name in SOURCES])
+    targets = tuple(misspelled if name == "code" else name for name in SOURCES)
+    runs = write(folder / "runs.csv", ("run", "seed", *SOURCES), names, np.array(amounts))
+    return runs, write(folder / "scores.csv", ("run", *targets), names, np.array(scores))
+
+
+def test_effects_note_a_misspelled_category_and_scores_that_seem_upside_down(run: Run, tmp_path: Path) -> None:
+    good = run("effects", *own(removals(tmp_path)), "--out", tmp_path / "effects")
+    assert (good.code, good.err) == (0, "")
+    result = run("effects", *own(removals(tmp_path, "coed")), "--out", tmp_path / "effects")
+    assert result.code == 0, result.err
+    assert "note: measured, but no source of the effects: coed (is it code?)." in result.err
+    assert "note: a source, but not measured: code (is it coed?)." in result.err
+    upside_down = run("effects", *own(removals(tmp_path)), "--out", tmp_path / "effects", "--higher-is-better")
+    assert "are the scores higher-is-better?" in upside_down.err
+    assert "no γ for web, code, books" in upside_down.err
+
+
 def test_paired_effects_of_mixtures_point_to_the_surface(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
     result = run("effects", *own(files), "--out", tmp_path / "effects")
     assert result.code == 2
