@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +12,11 @@ import typer
 from flows.cli.places import check_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tasks.effects.matrix import EffectMatrix, RunTable
+    from tasks.effects.pair_out import PairInteractions
+    from tasks.effects.pairing import Unused
 
 RunsFile = Annotated[
     Path,
@@ -69,6 +74,7 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
     """Effects of each category's data on each category's score, with intervals."""
     from tasks.effects.effects_folder import write_effects
     from tasks.effects.notes import name_notes, yardstick_notes
+    from tasks.effects.pair_out_file import PAIR_INTERACTIONS, write_interactions
     from tasks.effects.run_files import read_runs
     from tasks.errors import InputError
 
@@ -78,16 +84,23 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
     table = read_runs(runs, scores, higher_is_better=higher_is_better, metric=metric, layout=file_format)
     used = without_adaptive(runs, table, include_adaptive)
     if estimator == "paired":
-        matrix, basis = _paired(runs, used, confidence), "paired seeds"
+        (matrix, interactions), basis = _paired(runs, used, confidence), "paired seeds"
     else:
         matrix, basis = _surface(used, baseline, confidence, surface), f"runs by the surface ({surface})"
+        interactions = None
     write_effects(matrix, out)
+    write_interactions(out, interactions)
     number = matrix.seeds if estimator == "paired" else len(used.runs)
     significant = int((matrix.q_value <= 1 - confidence).sum())
     print(
         f"{len(matrix.targets)} targets × {len(matrix.sources)} sources from {number} {basis}: "
         f"{significant} of {matrix.delta.size} effects at a false discovery rate of {1 - confidence:.2g}. In {out}"
     )
+    if interactions:
+        print(
+            f"Pair-out runs: {len(interactions.sources)} interactions in {out / PAIR_INTERACTIONS}; "
+            "`taxonomy --require-pair-out` keeps the edges they confirm"
+        )
     say_notes(*name_notes(matrix.targets, matrix.sources), *yardstick_notes(matrix))
 
 
@@ -124,9 +137,10 @@ def without_adaptive(runs: Path, table: RunTable, include: bool) -> RunTable:
     return used
 
 
-def _paired(runs: Path, table: RunTable, confidence: float) -> EffectMatrix:
-    from tasks.effects.paired import paired_effects
-    from tasks.effects.pairing import BASELINE
+def _paired(runs: Path, table: RunTable, confidence: float) -> tuple[EffectMatrix, PairInteractions | None]:
+    """The effects, and what pair-out runs say, where there are any; names the runs that serve neither."""
+    from tasks.effects.paired import effects_from_differences
+    from tasks.effects.pairing import BASELINE, pair_leave_one_out
     from tasks.errors import InputError
 
     if BASELINE not in table.arms:
@@ -134,7 +148,32 @@ def _paired(runs: Path, table: RunTable, confidence: float) -> EffectMatrix:
             f"{runs}: no run is a baseline. Mark the baseline runs with {BASELINE!r} in a column arm, or use "
             "--estimator surface, which takes any runs."
         )
-    return paired_effects(table, confidence)
+    differences = pair_leave_one_out(table)
+    interactions = _interactions(table)
+    if differences.unused:
+        number = f"{len(differences.unused)} of {len(table.runs)}"
+        say_notes(f"{number} runs not used for the effects: {_reasons(differences.unused)}")
+    if interactions and interactions.unused:
+        say_notes(f"{len(interactions.unused)} pair-out runs confirm nothing: {_reasons(interactions.unused)}")
+    return effects_from_differences(differences, confidence), interactions
+
+
+def _reasons(unused: Sequence[Unused], shown: int = 8) -> str:
+    counts = Counter(one.reason for one in unused).most_common()
+    said = [f"{reason} ({count} runs)" if count > 1 else reason for reason, count in counts[:shown]]
+    return "; ".join(said + ([f"and {len(counts) - shown} reasons more"] if len(counts) > shown else []))
+
+
+def _interactions(table: RunTable) -> PairInteractions | None:
+    from tasks.effects.pair_out import pair_interaction
+    from tasks.errors import InputError
+
+    try:
+        found = pair_interaction(table)
+    except InputError as refusal:
+        say_notes(f"pair-out runs confirm nothing: {refusal}".rstrip("."))
+        return None
+    return found if found.sources else None
 
 
 def _surface(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,6 +129,51 @@ def test_effects_note_a_misspelled_category_and_scores_that_seem_upside_down(run
     upside_down = run("effects", *own(removals(tmp_path)), "--out", tmp_path / "effects", "--higher-is-better")
     assert "are the scores higher-is-better?" in upside_down.err
     assert "no γ for web, code, books" in upside_down.err
+
+
+def pair_outs(folder: Path) -> tuple[Path, Path]:
+    """Three seeds of all, −one and −two of (base, skill, other); skill's own data give half without base."""
+    rng, names, amounts, scores = np.random.default_rng(1), [], [], []
+    categories = ("base", "skill", "other")
+    for seed in (1, 2, 3):
+        shared = 0.1 * rng.normal()
+        for gone in ((), *combinations(categories, 1), *combinations(categories, 2)):
+            has = {name: float(name not in gone) for name in categories}
+            loss = (3 - 2 * has["base"], 4 - has["base"] - has["skill"] * (1 + has["base"]), 3 - 2 * has["other"])
+            names.append(f"{seed} without {' '.join(gone)}")
+            amounts.append([seed, *(100 * value for value in has.values())])
+            scores.append([value + shared + 0.02 * rng.normal() for value in loss])
+    runs = write(folder / "runs.csv", ("run", "seed", *categories), names, np.array(amounts))
+    return runs, write(folder / "scores.csv", ("run", *categories), names, np.array(scores))
+
+
+def test_pair_out_runs_are_counted_kept_in_the_folder_and_confirm_edges(run: Run, tmp_path: Path) -> None:
+    result = run("effects", *own(pair_outs(tmp_path)), "--out", tmp_path / "effects")
+    assert result.code == 0, result.err
+    assert "9 of 21 runs not used for the effects: changes base, skill together (3 runs)" in result.err
+    assert "Pair-out runs: 6 interactions" in result.out
+    rows = list(csv.DictReader((tmp_path / "effects" / "pair_interactions.csv").open()))
+    value = {(row["source"], row["target"]): float(row["value"]) for row in rows}
+    # By hand: skill gives itself 2 with base and 1 without; nothing else interacts.
+    assert value["base", "skill"] == pytest.approx(1.0, abs=0.1)
+    assert sum(abs(v) for v in value.values()) == pytest.approx(1.0, abs=0.3)
+    common = ("taxonomy", "--effects", tmp_path / "effects", "--out", tmp_path / "taxonomy")
+    required = run(*common, "--require-pair-out")
+    assert required.code == 0, required.err
+    assert "base → skill  +2" in required.out
+    assert "confirmed by pair-out runs" in required.out
+
+
+def test_confirmation_by_pair_out_runs_that_are_not_there_says_what_to_run(run: Run, tmp_path: Path) -> None:
+    assert run("effects", *own(pair_outs(tmp_path)), "--out", tmp_path / "effects").code == 0
+    assert run("effects", *own(removals(tmp_path)), "--out", tmp_path / "effects").code == 0
+    assert not (tmp_path / "effects" / "pair_interactions.csv").exists()
+    result = run("taxonomy", "--effects", tmp_path / "effects", "--out", tmp_path / "out", "--require-pair-out")
+    assert result.code == 2
+    assert "holds no pair_interactions.csv" in result.err
+    matrix = tmp_path / "effects" / "delta.csv"
+    alone = run("taxonomy", "--effects", matrix, "--out", tmp_path / "out", "--require-pair-out", "--threshold", "1")
+    assert (alone.code, "needs a folder" in alone.err) == (2, True)
 
 
 def test_paired_effects_of_mixtures_point_to_the_surface(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
