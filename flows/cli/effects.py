@@ -73,7 +73,7 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
 ) -> None:
     """Effects of each category's data on each category's score, with intervals."""
     from tasks.effects.effects_folder import write_effects
-    from tasks.effects.notes import name_notes, yardstick_notes
+    from tasks.effects.notes import name_notes, seed_notes, yardstick_notes
     from tasks.effects.pair_out_file import PAIR_INTERACTIONS, write_interactions
     from tasks.effects.run_files import read_runs
     from tasks.errors import InputError
@@ -83,12 +83,14 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
         raise InputError("--baseline goes with --estimator surface; paired effects are measured at the baseline runs.")
     table = read_runs(runs, scores, higher_is_better=higher_is_better, metric=metric, layout=file_format)
     used = without_adaptive(runs, table, include_adaptive)
+    far: tuple[str, ...] = ()
+    interactions, notes = None, seed_notes(used)
     if estimator == "paired":
         (matrix, interactions), basis = _paired(runs, used, confidence), "paired seeds"
     else:
-        matrix, basis = _surface(used, baseline, confidence, surface), f"runs by the surface ({surface})"
-        interactions = None
-    write_effects(matrix, out)
+        matrix, far, further = _surface(used, baseline, confidence, surface)
+        basis, notes = f"runs by the surface ({surface})", (*notes, *further)
+    write_effects(matrix, out, far)
     write_interactions(out, interactions)
     number = matrix.seeds if estimator == "paired" else len(used.runs)
     significant = int((matrix.q_value <= 1 - confidence).sum())
@@ -101,7 +103,7 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
             f"Pair-out runs: {len(interactions.sources)} interactions in {out / PAIR_INTERACTIONS}; "
             "`taxonomy --require-pair-out` keeps the edges they confirm"
         )
-    say_notes(*name_notes(matrix.targets, matrix.sources), *yardstick_notes(matrix))
+    say_notes(*name_notes(matrix.targets, matrix.sources), *yardstick_notes(matrix), *notes)
 
 
 def say_notes(*notes: str) -> None:
@@ -178,9 +180,14 @@ def _interactions(table: RunTable) -> PairInteractions | None:
 
 def _surface(
     table: RunTable, baseline: Path | None, confidence: float, kind: Literal["law", "gp", "combined"]
-) -> EffectMatrix:
+) -> tuple[EffectMatrix, tuple[str, ...], tuple[str, ...]]:
+    """The effects, the sources whose removal is an extrapolation, and notes for the reader."""
     from tasks.effects.mixture_files import read_baseline_amounts
+    from tasks.effects.notes import extrapolated, extrapolation_note, unbent_notes
     from tasks.effects.surface import fit_surface
 
     around = read_baseline_amounts(baseline, table) if baseline else None
-    return fit_surface(table, confidence, kind).effects(around)
+    surface = fit_surface(table, confidence, kind)
+    matrix = surface.effects(around)
+    far = extrapolated(table, surface.without_each(around))
+    return matrix, far, (*unbent_notes(table, matrix.amounts), *([extrapolation_note(far)] if far else []))

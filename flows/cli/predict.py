@@ -17,6 +17,7 @@ from flows.cli.effects import (
     RunsFile,
     ScoresFile,
     SurfaceKind,
+    say_notes,
     without_adaptive,
 )
 from flows.cli.places import check_file
@@ -44,6 +45,7 @@ def predict(  # noqa: PLR0913, PLR0917 - one option each
     """
     from tasks.effects.extrapolation import far_mixtures
     from tasks.effects.mixture_files import read_mixtures, write_predictions
+    from tasks.effects.notes import seed_notes
     from tasks.effects.run_files import read_runs
     from tasks.effects.surface import fit_surface
 
@@ -54,6 +56,7 @@ def predict(  # noqa: PLR0913, PLR0917 - one option each
     predicted = fit_surface(used, confidence, surface).predict(amounts)
     write_predictions(out, names, table.targets, predicted, higher_is_better)
     _warn(names, far_mixtures(table.sources, used.amounts, amounts))
+    say_notes(*seed_notes(used))
     print(
         f"{len(names)} mixtures × {len(table.targets)} categories predicted from {len(used.runs)} runs, "
         f"{confidence:.0%} intervals. In {out}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -30,11 +31,16 @@ _SUMMARY = "summary.json"
 _DRAWS = "draws.npz"
 
 
-def write_effects(matrix: EffectMatrix, folder: Path) -> None:
+def write_effects(matrix: EffectMatrix, folder: Path, extrapolated: Sequence[str] = ()) -> None:
     """Write each of the matrix's arrays as <name>.csv, names and numbers as summary.json, the draws as draws.npz.
 
     NaN is a blank cell; numbers are written in their shortest exact form. The folder is made if need be; files in it
     are overwritten.
+
+    Args:
+        matrix: the effects.
+        folder: where to.
+        extrapolated: sources whose removal lies far outside the runs (`notes.extrapolated`), for summary.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*_MATRICES, *_WITH_BLANKS):
@@ -58,6 +64,8 @@ def write_effects(matrix: EffectMatrix, folder: Path) -> None:
         "amounts": dict(zip(matrix.sources, matrix.amounts.tolist(), strict=True)),
         "identified": dict(zip(matrix.targets, matrix.identified.tolist(), strict=True)),
     }
+    if matrix.estimator == "surface":
+        summary["extrapolated_removals"] = list(extrapolated)
     if np.array(off).any(axis=0).all():
         main = main_effects(matrix)
         share = None if np.isnan(main.share) else main.share

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -198,6 +198,47 @@ def test_surface_effects_of_mixtures_have_the_planted_signs_and_the_files_of_eve
     assert max(SOURCES, key=lambda source: delta["exam", source]) == "web"
     assert max(SOURCES, key=lambda source: delta["chat", source]) == "code"
     assert delta["exam", "web"] > 0 > delta["exam", "code"]
+
+
+def notes(result: Result) -> list[str]:
+    return [line for line in result.err.splitlines() if line.startswith("beyond-iid: note: ")]
+
+
+def halves_and_more(folder: Path, low: float, seeds: int = 2) -> tuple[Path, Path]:
+    """Full two-level factorial of three sources around a baseline of 100 each."""
+    names, amounts, scores = [], [], []
+    for seed in range(seeds):
+        for row in [(1.0, 1.0, 1.0), *product((low, 2 - low), repeat=3)]:
+            names.append(f"{seed}{row}")
+            amounts.append([seed, *(100 * value for value in row)])
+            scores.append(losses(np.array(row) / 3) + 0.01 * np.random.default_rng(len(names)).normal(size=2))
+    runs = write(folder / "runs.csv", ("run", "seed", *SOURCES), names, np.array(amounts))
+    return runs, write(folder / "scores.csv", ("run", *TARGETS), names, np.array(scores))
+
+
+def test_surface_effects_say_which_removals_extrapolate(run: Run, tmp_path: Path) -> None:
+    common = ("--estimator", "surface", "--surface", "law", "--out", tmp_path / "effects")
+    result = run("effects", *own(halves_and_more(tmp_path, 0.5)), *common)
+    assert result.code == 0, result.err
+    assert any("leaving out web, code, books lies far outside the runs" in note for note in notes(result))
+    assert json.loads((tmp_path / "effects" / "summary.json").read_text())["extrapolated_removals"] == list(SOURCES)
+    near = run("effects", *own(halves_and_more(tmp_path, 0.1)), *common)
+    assert not any("outside the runs" in note or "seed" in note for note in notes(near))
+    assert json.loads((tmp_path / "effects" / "summary.json").read_text())["extrapolated_removals"] == []
+
+
+def test_a_surface_on_removals_alone_is_warned_of_and_a_single_seed_too(run: Run, tmp_path: Path) -> None:
+    common = ("--estimator", "surface", "--surface", "law", "--out", tmp_path / "effects")
+    result = run("effects", *own(removals(tmp_path)), *common)
+    assert result.code == 0, result.err
+    assert any("no run holds a part of what the baseline holds" in note for note in notes(result))
+    one = own(halves_and_more(tmp_path, 0.5, seeds=1))
+    found = notes(run("effects", *one, *common))
+    assert any("all runs have the same seed" in note for note in found)
+    assert not any("holds a part" in note for note in found)
+    at = write(tmp_path / "at.csv", ("run", *SOURCES), ["n0"], np.full((1, 3), 110.0))
+    predicted = run("predict", *one, "--surface", "law", "--at", at, "--out", tmp_path / "p.csv")
+    assert (predicted.code, len(notes(predicted)), "same seed" in predicted.err) == (0, 1, True)
 
 
 def test_predictions_are_near_the_planted_losses_and_their_intervals_hold_them(
