@@ -99,6 +99,24 @@ def test_an_error_outside_the_intervals_is_covered_nowhere_and_measured() -> Non
     assert found.gamma_distance == pytest.approx(0.02)
 
 
+def test_intervals_are_those_of_the_planned_runs_and_decisions_those_of_all() -> None:
+    world = draw_world(WorldSpec(K, noise=0), 4)
+    limits = Limits(int(world.counts.sum()), max_shift=0.01)
+    runs = run_design("leave-one-out", world, 36, Rule(limits))
+    marked = replace(runs, adaptive=tuple(seed > 2 for seed in runs.seeds))
+
+    def estimate(given: RunTable, confidence: float) -> Estimate:
+        return oracle(world, error=0.0 if set(given.seeds) == {1, 2} else 0.02).estimate(given, confidence)
+
+    estimator = Estimator("oracle", estimate, needs_pairs=False, local=True)
+    found = score(world, marked, estimator, Rule(limits), best_mixture(world, limits))
+    assert isinstance(found, Scores), found
+    for covered in (found.delta_others, found.delta_own, found.gamma, found.gamma_local, found.prediction):
+        assert covered.hits == covered.cells > 0
+    assert found.error_all == pytest.approx(0.02)
+    assert found.gamma_distance == pytest.approx(0.02)
+
+
 def test_predictions_are_of_new_runs_with_their_noise() -> None:
     world = draw_world(WorldSpec(K), 4)
     spread = np.hypot(world.run_noise, world.seed_noise)
