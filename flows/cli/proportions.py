@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tasks.proportions.goal import Goal
     from tasks.proportions.proposal import Baseline, Proposal
 
+_PRICES = 10
+"""Shadow prices shown: the largest."""
+
 
 def proportions(  # noqa: PLR0913, PLR0917 - one option each
     effects: Annotated[
@@ -130,17 +133,19 @@ def _print(proposal: Proposal) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
     line(f"{proposal.status}: objective {proposal.objective:.6g}, baseline {proposal.baseline_objective:.6g}")
+    if proposal.robustness:
+        line(f"worst case of {proposal.robustness:g} sources: {proposal.protection:.4g} less gain")
+    for text in (*proposal.warnings, *proposal.count_excess):
+        line(f"warning: {text}")
+    for price in sorted(proposal.shadow_prices, key=lambda price: -price.value)[:_PRICES]:
+        line(f"  {price.text}")
+    if len(proposal.shadow_prices) > _PRICES:
+        line(f"  … and {len(proposal.shadow_prices) - _PRICES} smaller prices (--json has all)")
     gain = proposal.gain
     if gain is not None:
         ends = f"{gain.low:.4g} to {gain.high:.4g}"
         line(f"gain {gain.value:.4g} {gain.unit}, {100 * gain.confidence:.4g} % interval {ends}")
     line(f"{'change' if proposal.decision == 'change' else 'keep the baseline'}: {proposal.reason}")
-    if proposal.robustness:
-        line(f"worst case of {proposal.robustness:g} sources: {proposal.protection:.4g} less gain")
-    for text in (*proposal.warnings, *proposal.count_excess):
-        line(f"warning: {text}")
-    for price in proposal.shadow_prices:
-        line(f"  {price.text}")
 
 
 def _table(proposal: Proposal) -> Table:
