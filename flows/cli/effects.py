@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,11 +13,12 @@ import typer
 from flows.cli.places import check_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tasks.effects.matrix import EffectMatrix, RunTable
     from tasks.effects.pair_out import PairInteractions
     from tasks.effects.pairing import Unused
+    from tasks.effects.surface import Surface
 
 RunsFile = Annotated[
     Path,
@@ -37,8 +39,9 @@ Higher = Annotated[
 ]
 Metric = Annotated[str | None, typer.Option(help="Which metric, where the scores hold several.")]
 Confidence = Annotated[float, typer.Option(help="Level of the intervals.")]
+SurfaceName = Literal["law", "gp", "combined"]
 SurfaceKind = Annotated[
-    Literal["law", "gp", "combined"],
+    SurfaceName,
     typer.Option(help="Response surface: effective-data law, Gaussian process, or the two combined."),
 ]
 IncludeAdaptive = Annotated[
@@ -88,7 +91,7 @@ def effects(  # noqa: PLR0913, PLR0917 - one option each
     if estimator == "paired":
         (matrix, interactions), basis = _paired(runs, used, confidence), "paired seeds"
     else:
-        matrix, far, further = _surface(used, baseline, confidence, surface)
+        matrix, far, further = _surface(runs, used, baseline, confidence, surface)
         basis, notes = f"runs by the surface ({surface})", (*notes, *further)
     write_effects(matrix, out, far)
     write_interactions(out, interactions)
@@ -139,6 +142,24 @@ def without_adaptive(runs: Path, table: RunTable, include: bool) -> RunTable:
     return used
 
 
+def fitted(runs: Path, table: RunTable, confidence: float, kind: SurfaceName) -> Surface:
+    """The surface of these runs; what is wrong with them is said with the file's name."""
+    from tasks.effects.surface import fit_surface
+
+    with _naming(runs):
+        return fit_surface(table, confidence, kind)
+
+
+@contextmanager
+def _naming(runs: Path) -> Iterator[None]:
+    from tasks.errors import InputError
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{runs}: {error}") from error
+
+
 def _paired(runs: Path, table: RunTable, confidence: float) -> tuple[EffectMatrix, PairInteractions | None]:
     """The effects, and what pair-out runs say, where there are any; names the runs that serve neither."""
     from tasks.effects.paired import effects_from_differences
@@ -150,14 +171,16 @@ def _paired(runs: Path, table: RunTable, confidence: float) -> tuple[EffectMatri
             f"{runs}: no run is a baseline. Mark the baseline runs with {BASELINE!r} in a column arm, or use "
             "--estimator surface, which takes any runs."
         )
-    differences = pair_leave_one_out(table)
+    with _naming(runs):
+        differences = pair_leave_one_out(table)
+        matrix = effects_from_differences(differences, confidence)
     interactions = _interactions(table)
     if differences.unused:
         number = f"{len(differences.unused)} of {len(table.runs)}"
         say_notes(f"{number} runs not used for the effects: {_reasons(differences.unused)}")
     if interactions and interactions.unused:
         say_notes(f"{len(interactions.unused)} pair-out runs confirm nothing: {_reasons(interactions.unused)}")
-    return effects_from_differences(differences, confidence), interactions
+    return matrix, interactions
 
 
 def _reasons(unused: Sequence[Unused], shown: int = 8) -> str:
@@ -179,15 +202,14 @@ def _interactions(table: RunTable) -> PairInteractions | None:
 
 
 def _surface(
-    table: RunTable, baseline: Path | None, confidence: float, kind: Literal["law", "gp", "combined"]
+    runs: Path, table: RunTable, baseline: Path | None, confidence: float, kind: SurfaceName
 ) -> tuple[EffectMatrix, tuple[str, ...], tuple[str, ...]]:
     """The effects, the sources whose removal is an extrapolation, and notes for the reader."""
     from tasks.effects.mixture_files import read_baseline_amounts
     from tasks.effects.notes import extrapolated, extrapolation_note, unbent_notes
-    from tasks.effects.surface import fit_surface
 
     around = read_baseline_amounts(baseline, table) if baseline else None
-    surface = fit_surface(table, confidence, kind)
+    surface = fitted(runs, table, confidence, kind)
     matrix = surface.effects(around)
     far = extrapolated(table, surface.without_each(around))
     return matrix, far, (*unbent_notes(table, matrix.amounts), *([extrapolation_note(far)] if far else []))

@@ -250,7 +250,11 @@ def _same_seed(runs: RunTable) -> Matrix | None:
 
 
 def _check_runs(runs: RunTable) -> None:
-    problems = [] if len(runs.runs) >= _RUNS_MIN else [f"{len(runs.runs)} runs; a surface needs at least {_RUNS_MIN}"]
+    problems = (
+        []
+        if len(runs.runs) >= _RUNS_MIN
+        else [f"{len(runs.runs)} runs; a surface needs at least {_RUNS_MIN}: add runs"]
+    )
     problems += [
         f"run {runs.runs[r]!r}: performance on {runs.targets[t]!r} is {runs.performance[r, t]}"
         for r, t in np.argwhere(~np.isfinite(runs.performance))

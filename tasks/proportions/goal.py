@@ -195,7 +195,7 @@ def _weights(targets: tuple[str, ...], baseline: Baseline, weights: Mapping[str,
         differing = sorted(set(targets) ^ set(baseline.categories))
         raise InputError(
             f"the targets are not the baseline's categories (they differ in {', '.join(map(repr, differing[:6]))}): "
-            "give the targets' weights"
+            "give the targets' weights (--weights)"
         )
     return dict(zip(baseline.categories, baseline.shares, strict=True))
 

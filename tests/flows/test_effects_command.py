@@ -293,6 +293,25 @@ def test_predictions_at_other_columns_than_the_runs_name_them(
     assert not (tmp_path / "p.csv").exists()
 
 
+def test_runs_that_an_estimator_refuses_are_named_by_their_file(
+    run: Run, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for path in files:
+        path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
+    at = new_mixtures(tmp_path, mixtures(1, seed=3))
+    surface = run("effects", *own(files), "--estimator", "surface", "--out", tmp_path / "effects")
+    for result in (surface, run("predict", *own(files), "--at", at, "--out", tmp_path / "p.csv")):
+        assert result.code == 2
+        assert f"{files[0]}: No surface can be fitted:" in result.err
+        assert "3 runs; a surface needs at least 6: add runs" in result.err
+    runs, scores = removals(tmp_path)
+    kept = [line for line in runs.read_text().splitlines() if not line.startswith("2web,")]
+    runs.write_text("\n".join(kept) + "\n")
+    scores.write_text("\n".join(line for line in scores.read_text().splitlines() if not line.startswith("2web,")))
+    paired = run("effects", *own((runs, scores)), "--out", tmp_path / "effects")
+    assert (paired.code, f"{runs}: The runs cannot be paired:" in paired.err) == (2, True)
+
+
 def test_adaptive_runs_are_left_out_and_counted_unless_asked_for(
     run: Run, files: tuple[Path, Path], tmp_path: Path
 ) -> None:

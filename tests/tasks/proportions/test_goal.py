@@ -135,7 +135,7 @@ def test_goal_from_file_blank_rows_need_no_standard_errors_and_others_do():
 def test_goal_other_targets_need_weights_and_have_no_equivalent_amounts():
     matrix = effect_matrix([[1e-3, 2e-3], [0, 1e-3], [1e-3, 0]], ("exam", "chat", "c0"), ("c0", "c1"))
     baseline = make_baseline([0.5, 0.5])
-    with pytest.raises(InputError, match="give the targets' weights"):
+    with pytest.raises(InputError, match=r"give the targets' weights \(--weights\)"):
         goal_from_effects(matrix, baseline, "performance")
     weights = {"exam": 0.5, "chat": 0.5, "c0": 0.0}
     goal = goal_from_effects(matrix, baseline, "performance", weights)
