@@ -61,5 +61,5 @@ def read_interactions(folder: Path) -> PairInteractions | None:
     problems += [f"source {s!r}, target {t!r}: appears {k} times" for (s, t), k in pairs.items() if k > 1]
     problems += [] if table.rows else ["no pairs; make the folder again with `effects`"]
     raise_problems(path, problems)
-    value, error, df, p_value, seeds = numbers.T
-    return PairInteractions(sources, targets, units[0], value, error, df, p_value, seeds.astype(np.int64))
+    values, error, df, p_value, seeds = numbers.T
+    return PairInteractions(sources, targets, units[0], values, error, df, p_value, seeds.astype(np.int64))

@@ -63,7 +63,8 @@ class Scores:
         proposed: whether a change was proposed; false = keep the baseline. In a null world, a false positive.
         gain: true gain of the recommended counts, in nats per token.
         best_gain: true gain of the best mixture within the limits.
-        predicted_gain: what the program promised for its proportions, whether recommended or not.
+        predicted_gain: what the program promised for its proportions, whether recommended or not, in the unit of its
+            objective.
     """
 
     delta_others: Covered
