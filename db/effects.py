@@ -45,7 +45,7 @@ def store_effects(session: Session, analysis_id: int, metric: str, arm: str, mat
 
 
 def load_effects(session: Session, analysis_id: int, metric: str, arm: str) -> EffectMatrix | None:
-    """The effects as they were given, bit by bit, without the error draws, which are not stored.
+    """The effects as they were given, bit by bit, without error draws and degrees of freedom, which are not stored.
 
     None where the analysis has none of this metric and arm.
     """

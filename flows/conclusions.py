@@ -21,7 +21,7 @@ from tasks.proportions.sign_rule import sign_rule
 from tasks.taxonomy.induce import induce
 from tasks.taxonomy.taxonomy import Taxonomy
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Changes whenever the same scores and parameters would give other conclusions; part of an analysis' identity."""
 
 _CONCAVE_EXPONENT = 0.5
@@ -88,7 +88,7 @@ def conclude(config: ExperimentConfig, material: Material, tables: Mapping[str, 
         effects[f"{label}, planned runs only"] = estimate(runs.confirmatory(), analysis.confidence)
     baseline, limits = baseline_and_limits(config, material)
     goal = goal_from_effects(deciding, baseline, analysis.objective, target_weights(baseline))
-    proposal = propose(goal, baseline, limits, _options(analysis))
+    proposal = propose(goal, baseline, limits, _options(analysis, limits))
     taxonomy = induce(
         deciding,
         fdr=analysis.fdr,
@@ -111,9 +111,9 @@ def conclude(config: ExperimentConfig, material: Material, tables: Mapping[str, 
     )
 
 
-def _options(analysis: Analysis) -> Options:
+def _options(analysis: Analysis, limits: Limits) -> Options:
     return Options(
-        amount=1.0 if analysis.objective == "equivalence" else None,
+        amount=1.0 if analysis.objective == "equivalence" else float(limits.total),
         robustness=analysis.robustness,
         confidence=analysis.confidence,
         exponent=_CONCAVE_EXPONENT if analysis.concave else None,

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import JsonFlag
+from flows.cli.places import check_file
 
 
 class ScheduleName(StrEnum):
@@ -39,6 +40,7 @@ def curriculum(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.pool.config import FilesSource
     from tasks.pool.reader import read_pool, write_rejects
 
+    check_file(out)
     pool = read_pool(FilesSource(paths=(str(data),)))
     ids = {category: [i.id for i in rows] for category, rows in pool.by_category().items()}
     built = build_curriculum(ids, read_roles(roles, pool.categories), Schedule(schedule.value), seed, stages, tilt)

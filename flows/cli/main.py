@@ -98,8 +98,16 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        _say(f"unexpected {type(error).__name__}: {error}\nThe details are in {_write_details()}.")
-        sys.exit(1)
+        text, code = _unexpected(error)
+        _say(f"{text}\nThe details are in {_write_details()}.")
+        sys.exit(code)
+
+
+def _unexpected(error: Exception) -> tuple[str, int]:
+    """Message and exit code: a file that the system refuses is the user's to mend, anything else is ours."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror or error}", 2
+    return f"unexpected {type(error).__name__}: {error}", 1
 
 
 def _write_details() -> Path:

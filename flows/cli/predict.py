@@ -17,8 +17,11 @@ from flows.cli.effects import (
     RunsFile,
     ScoresFile,
     SurfaceKind,
+    fitted,
+    say_notes,
     without_adaptive,
 )
+from flows.cli.places import check_file
 
 if TYPE_CHECKING:
     from tasks.effects.extrapolation import Far
@@ -43,15 +46,17 @@ def predict(  # noqa: PLR0913, PLR0917 - one option each
     """
     from tasks.effects.extrapolation import far_mixtures
     from tasks.effects.mixture_files import read_mixtures, write_predictions
+    from tasks.effects.notes import seed_notes
     from tasks.effects.run_files import read_runs
-    from tasks.effects.surface import fit_surface
 
+    check_file(out)
     table = read_runs(runs, scores, higher_is_better=higher_is_better, metric=metric, layout=file_format)
     names, amounts = read_mixtures(at, table.sources, file_format)
     used = without_adaptive(runs, table, include_adaptive)
-    predicted = fit_surface(used, confidence, surface).predict(amounts)
+    predicted = fitted(runs, used, confidence, surface).predict(amounts)
     write_predictions(out, names, table.targets, predicted, higher_is_better)
     _warn(names, far_mixtures(table.sources, used.amounts, amounts))
+    say_notes(*seed_notes(used))
     print(
         f"{len(names)} mixtures × {len(table.targets)} categories predicted from {len(used.runs)} runs, "
         f"{confidence:.0%} intervals. In {out}"

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.cli.options import JsonFlag
+from flows.cli.places import check_file
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tasks.proportions.goal import Goal
     from tasks.proportions.proposal import Baseline, Proposal
+
+_PRICES = 10
+"""Shadow prices shown: the largest."""
 
 
 def proportions(  # noqa: PLR0913, PLR0917 - one option each
@@ -39,7 +43,10 @@ def proportions(  # noqa: PLR0913, PLR0917 - one option each
     ] = "equivalence",
     amount: Annotated[
         float | None,
-        typer.Option(help="Performance: what the whole training set amounts to in the runs' unit; default: --total."),
+        typer.Option(
+            help="Performance: what the whole training set amounts to in the runs' unit; default: --total, or 1 "
+            "where the runs hold shares."
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="CSV: category, weight of each target; default: the baseline's shares.")
@@ -67,6 +74,8 @@ def proportions(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.proportions.goal import propose
     from tasks.proportions.proposal import Limits, Options
 
+    if out:
+        check_file(out)
     goal, start = _read(effects, baseline, objective, weights, standard_errors)
     options = Options(
         amount=amount,
@@ -124,17 +133,19 @@ def _print(proposal: Proposal) -> None:
         console.print(text, markup=False, soft_wrap=True)
 
     line(f"{proposal.status}: objective {proposal.objective:.6g}, baseline {proposal.baseline_objective:.6g}")
+    if proposal.robustness:
+        line(f"worst case of {proposal.robustness:g} sources: {proposal.protection:.4g} less gain")
+    for text in (*proposal.warnings, *proposal.count_excess):
+        line(f"warning: {text}")
+    for price in sorted(proposal.shadow_prices, key=lambda price: -price.value)[:_PRICES]:
+        line(f"  {price.text}")
+    if len(proposal.shadow_prices) > _PRICES:
+        line(f"  … and {len(proposal.shadow_prices) - _PRICES} smaller prices (--json has all)")
     gain = proposal.gain
     if gain is not None:
         ends = f"{gain.low:.4g} to {gain.high:.4g}"
         line(f"gain {gain.value:.4g} {gain.unit}, {100 * gain.confidence:.4g} % interval {ends}")
     line(f"{'change' if proposal.decision == 'change' else 'keep the baseline'}: {proposal.reason}")
-    if proposal.robustness:
-        line(f"worst case of {proposal.robustness:g} sources: {proposal.protection:.4g} less gain")
-    for text in (*proposal.warnings, *proposal.count_excess):
-        line(f"warning: {text}")
-    for price in proposal.shadow_prices:
-        line(f"  {price.text}")
 
 
 def _table(proposal: Proposal) -> Table:

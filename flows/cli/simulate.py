@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from flows.cli.places import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +48,10 @@ def simulate(  # noqa: PLR0913, PLR0917 - one option each
     null_share: Annotated[float, typer.Option(help="Part of the worlds in which there is nothing to find.")] = 0.2,
     max_shift: Annotated[float, typer.Option(help="A proposal's limit on half the sum of |new − old| shares.")] = 0.03,
     box: Annotated[float, typer.Option(help="A proposal keeps each share within (1 ± box) times its baseline.")] = 0.5,
+    objective: Annotated[
+        Literal["performance", "equivalence"],
+        typer.Option(help="What a proposal maximizes; its gain is scored in true performance either way."),
+    ] = "performance",
     confidence: Annotated[float, typer.Option(help="Level of the intervals and decisions.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the worlds.")] = 1,
     out: Annotated[Path | None, typer.Option(help="CSV to write: one row per world and combination.")] = None,
@@ -55,7 +61,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one option each
     from tasks.worlds.drawing import WorldSpec
     from tasks.worlds.simulation import Simulation
     from tasks.worlds.summary import summarize
-    from tasks.worlds.trial_files import check_writable, write_trials
+    from tasks.worlds.trial_files import write_trials
 
     simulation = Simulation(
         worlds=worlds,
@@ -70,10 +76,11 @@ def simulate(  # noqa: PLR0913, PLR0917 - one option each
         confidence=confidence,
         max_shift=max_shift,
         box=box,
+        objective=objective,
     )
     simulation.check()
     if out:
-        check_writable(out)
+        check_file(out)
     trials = _run(simulation, workers)
     if out:
         write_trials(out, trials)

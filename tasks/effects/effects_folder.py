@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -25,19 +26,27 @@ _MATRICES = (
     "marginal_error",
 )
 _WITH_BLANKS = ("gamma", "gamma_low", "gamma_high", "asymmetry_p")
+_DF = "df"
 _SUMMARY = "summary.json"
 _DRAWS = "draws.npz"
 
 
-def write_effects(matrix: EffectMatrix, folder: Path) -> None:
+def write_effects(matrix: EffectMatrix, folder: Path, extrapolated: Sequence[str] = ()) -> None:
     """Write each of the matrix's arrays as <name>.csv, names and numbers as summary.json, the draws as draws.npz.
 
     NaN is a blank cell; numbers are written in their shortest exact form. The folder is made if need be; files in it
     are overwritten.
+
+    Args:
+        matrix: the effects.
+        folder: where to.
+        extrapolated: sources whose removal lies far outside the runs (`notes.extrapolated`), for summary.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (*_MATRICES, *_WITH_BLANKS):
         write_matrix(folder / f"{name}.csv", matrix.targets, matrix.sources, getattr(matrix, name))
+    if matrix.df is not None:  # as the draws, None only where the matrix comes from the database
+        write_matrix(folder / f"{_DF}.csv", matrix.targets, matrix.sources, matrix.df)
     if matrix.errors is None:
         np.savez_compressed(folder / _DRAWS, seed_delta=matrix.seed_delta)
     else:
@@ -55,6 +64,8 @@ def write_effects(matrix: EffectMatrix, folder: Path) -> None:
         "amounts": dict(zip(matrix.sources, matrix.amounts.tolist(), strict=True)),
         "identified": dict(zip(matrix.targets, matrix.identified.tolist(), strict=True)),
     }
+    if matrix.estimator == "surface":
+        summary["extrapolated_removals"] = list(extrapolated)
     if np.array(off).any(axis=0).all():
         main = main_effects(matrix)
         share = None if np.isnan(main.share) else main.share
@@ -85,6 +96,7 @@ def read_effects(folder: Path) -> EffectMatrix:
     }
     arrays |= {name: _read_with_blanks(folder / f"{name}.csv", targets, sources) for name in _WITH_BLANKS}
     seed_delta, errors = _read_draws(folder / _DRAWS, (len(targets), len(sources)))
+    arrays[_DF] = None if errors is None else read_matching_matrix(folder / f"{_DF}.csv", targets, sources)
     return EffectMatrix(
         targets=targets,
         sources=sources,

@@ -115,7 +115,9 @@ class EffectMatrix:
             cell does not exist and on the diagonal.
         seed_delta: [N, T, S] the paired differences themselves, N seeds; NaN where a seed has no run that removes the
             source, and throughout for a surface.
-        errors: draws of the joint estimation error; None where the matrix was read back from storage.
+        errors: draws of the joint estimation error; None where the matrix was read back from the database.
+        df: [T, S] degrees of freedom of `standard_error`; None where the matrix was read back from the database. Not to
+            be had from the interval's width: a surface's intervals are quantiles of skewed draws.
     """
 
     estimator: str
@@ -140,3 +142,4 @@ class EffectMatrix:
     asymmetry_p: Matrix
     seed_delta: Matrix
     errors: ErrorDraws | None = None
+    df: Matrix | None = None

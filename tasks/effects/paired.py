@@ -112,6 +112,7 @@ def effects_from_differences(
         asymmetry_p=_asymmetry(paired, spread, variance),
         seed_delta=paired.difference,
         errors=errors,
+        df=np.array(spread.df),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +52,7 @@ def read_runs(
     """
     design = _read_design(runs_in_contract(read_table(runs), layout), layout)
     table = scores_in_contract(read_table(scores), layout)
-    long = layout == "long" and {"category", "value"} <= set(table.header)
+    long = layout == "long" and _is_long(table)
     found = _long_scores(table, metric) if long else _wide_scores(table, metric)
     problems = list(found.problems)
     problems += [f"run {name!r}: not in the runs file {runs}" for name in sorted(found.runs - set(design.names))]
@@ -119,8 +118,14 @@ def read_names(table: Table, problems: list[str]) -> tuple[str, ...]:
     names = tuple(text(cells[table.column("run")]) for _, cells in table.rows)
     blank = [line for (line, _), name in zip(table.rows, names, strict=True) if not name]
     problems += [f"line {line}, column 'run': is blank, expected a name" for line in blank]
-    counts = Counter(name for name in names if name)
-    problems += [f"run {name!r}: appears {count} times" for name, count in sorted(counts.items()) if count > 1]
+    lines: dict[str, list[int]] = {}
+    for (line, _), name in zip(table.rows, names, strict=True):
+        lines.setdefault(name, []).append(line)
+    problems += [
+        f"run {name!r}: appears {len(where)} times (lines {', '.join(map(str, where))}); give each run its own name"
+        for name, where in sorted(lines.items())
+        if name and len(where) > 1
+    ]
     return names
 
 
@@ -166,6 +171,22 @@ def _missing(runs: tuple[str, ...], found: _Found) -> list[str]:
         lacking = [target for target in found.targets if (run, target) not in found.value]
         problems += [f"run {run!r}: no score for category {target!r}" for target in lacking]
     return problems
+
+
+def _is_long(table: Table) -> bool:
+    """Whether scores are long; one of the columns category and value without the other is neither long nor wide."""
+    given = [name for name in ("category", "value") if name in table.header]
+    if len(given) == 1:
+        (missing,) = {"category", "value"} - set(given)
+        raise_problems(
+            table.path,
+            [
+                f"a column {given[0]!r} but no column {missing!r}; found {', '.join(table.header)}. Long scores have "
+                f"run, category and value: rename the column that holds each score's {missing}. Wide ones have run and "
+                "one column per category, none of them called category or value"
+            ],
+        )
+    return len(given) == 2
 
 
 def _long_scores(table: Table, metric: str | None) -> _Found:

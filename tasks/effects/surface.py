@@ -11,7 +11,7 @@ from scipy import stats
 
 from tasks.effects.matrix import EffectMatrix, Matrix, RunTable
 from tasks.effects.pairing import BASELINE
-from tasks.effects.surface_effects import effects_at
+from tasks.effects.surface_effects import effects_at, removals
 from tasks.effects.surface_kernel import Places
 from tasks.effects.surface_model import Data
 from tasks.effects.surface_posterior import TargetFit, fit_target
@@ -143,6 +143,17 @@ class Surface:
         Raises:
             InputError: amounts that do not fit, or a source of which the baseline has none.
         """
+        return effects_at(self, self._held(baseline))
+
+    def without_each(self, baseline: Matrix | None = None) -> Matrix:
+        """[S, S] mixtures that `effects` compares with the baseline: without each source in turn.
+
+        Raises:
+            InputError: as `effects`.
+        """
+        return removals(self._held(baseline), self.shares)
+
+    def _held(self, baseline: Matrix | None) -> Matrix:
         at = self.baseline if baseline is None else np.asarray(baseline, dtype=np.float64)
         _check_amounts(at[None], self.sources)
         absent = [name for name, amount in zip(self.sources, at, strict=True) if amount <= 0]
@@ -151,7 +162,7 @@ class Surface:
                 f"The baseline holds nothing of {', '.join(absent)}, so leaving it out changes nothing there. "
                 "Take effects at a baseline that holds some of every source."
             )
-        return effects_at(self, at)
+        return at
 
 
 def fit_surface(runs: RunTable, confidence: float = 0.95, kind: SurfaceKind = "combined") -> Surface:
@@ -239,7 +250,11 @@ def _same_seed(runs: RunTable) -> Matrix | None:
 
 
 def _check_runs(runs: RunTable) -> None:
-    problems = [] if len(runs.runs) >= _RUNS_MIN else [f"{len(runs.runs)} runs; a surface needs at least {_RUNS_MIN}"]
+    problems = (
+        []
+        if len(runs.runs) >= _RUNS_MIN
+        else [f"{len(runs.runs)} runs; a surface needs at least {_RUNS_MIN}: add runs"]
+    )
     problems += [
         f"run {runs.runs[r]!r}: performance on {runs.targets[t]!r} is {runs.performance[r, t]}"
         for r, t in np.argwhere(~np.isfinite(runs.performance))

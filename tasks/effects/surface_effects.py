@@ -69,7 +69,13 @@ def effects_at(surface: Surface, baseline: Matrix) -> EffectMatrix:
         asymmetry_p=_asymmetry(surface, delta, delta_error, df),
         seed_delta=np.full((surface.seeds, *delta.shape), np.nan),
         errors=ErrorDraws(np.ascontiguousarray(errors[:, :, :sources]), np.ascontiguousarray(errors[:, :, sources:])),
+        df=np.repeat(df, sources, axis=1),
     )
+
+
+def removals(baseline: Matrix, shares: bool) -> Matrix:
+    """[S, S] the baseline without each source in turn; the others pay, pro rata, where the amounts are shares."""
+    return np.array([_changed(baseline, j, -baseline[j], shares) for j in range(len(baseline))])
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,7 @@ class _Contrasts:
     @classmethod
     def around(cls, baseline: Matrix, shares: bool) -> _Contrasts:
         """At the baseline, without each source, a little more of each, a little less."""
-        size = len(baseline)
-        without = [_changed(baseline, j, -baseline[j], shares) for j in range(size)]
+        size, without = len(baseline), removals(baseline, shares)
         more = [_changed(baseline, j, STEP * baseline[j], shares) for j in range(size)]
         less = [_changed(baseline, j, -STEP * baseline[j], shares) for j in range(size)]
         weights, each = np.zeros((2 * size, 1 + 3 * size)), np.arange(size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def read_table(path: Path) -> Table:
         InputError: no such file, another format, not readable, no header, repeated or nameless columns, lines with too
             many or too few cells.
     """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected a .csv or .parquet file.")
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
     kind = path.suffix.lower()
@@ -47,7 +50,13 @@ def read_table(path: Path) -> Table:
     header, rows = _read_csv(path) if kind == ".csv" else _read_parquet(path)
     problems = []
     if not header:
-        problems.append("the file is empty; expected a header row")
+        problems.append("the file is empty; expected a header row and the rows below it: write it again")
+    other = _other_separator(header)
+    if other:
+        raise InputError(
+            f"{path}: the header is one column that holds {other}; expected columns separated by commas "
+            "(and a point in decimals): save it so."
+        )
     problems += [f"column {k}: no name in the header" for k, name in enumerate(header, 1) if not name and k > 1]
     counts = Counter(name for name in header if name)
     problems += [f"column {name!r}: appears {count} times" for name, count in sorted(counts.items()) if count > 1]
@@ -87,6 +96,14 @@ def number(cell: Cell) -> float | str:
 def text(cell: Cell) -> str:
     """The cell as a stripped name; blank for None."""
     return "" if cell is None else str(cell).strip()
+
+
+def _other_separator(header: Sequence[str]) -> str:
+    """What seems to separate the columns instead of commas; empty where nothing does."""
+    if len(header) != 1:
+        return ""
+    found = [name for sign, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")) if sign in header[0]]
+    return found[0] if found else ""
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, tuple[Cell, ...]]]]:

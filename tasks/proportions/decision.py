@@ -15,6 +15,10 @@ from tasks.proportions.proposal import Gain
 NO_STEP = 1e-9
 """Total shift (share) below which the proportions are the baseline."""
 UNKNOWN = "the gain's uncertainty is unknown"
+UNTESTED = (
+    f"{UNKNOWN}, and without it a gain cannot be told from none: give the effects' standard errors "
+    "(--standard-errors), or the folder that `beyond-iid effects` wrote"
+)
 
 Decision = tuple[Gain | None, Literal["change", "keep"], str]
 
@@ -24,7 +28,7 @@ def decide(
 ) -> Decision:
     """The gain with its interval where errors are known, the decision, the reason.
 
-    The baseline is kept where its limits allow it and the lower end of the interval is not above 0.
+    The baseline is kept where its limits allow it and the lower end of the interval is not above 0, or not known.
 
     Raises:
         InputError: too few error draws for this confidence.
@@ -41,13 +45,9 @@ def decide(
         doubt = f" when {objective.budget:g} sources may be at their worst" if objective.budget else ""
         return gain, "keep", f"no change within the limits promises a gain{doubt}"
     if gain is None:
-        return gain, "change", UNKNOWN
+        return gain, "keep", UNTESTED
     if gain.low > 0:
-        return (
-            gain,
-            "change",
-            f"with {100 * gain.confidence:.4g} % confidence the gain is above {gain.low:.4g} {gain.unit}",
-        )
+        return gain, "change", certain(gain)
     return (
         gain,
         "keep",
@@ -55,6 +55,13 @@ def decide(
         f"{100 * gain.confidence:.4g} % confidence it is only known to be above {gain.low:.4g}, since the best of all "
         "allowed changes looks this good by chance as well",
     )
+
+
+def certain(gain: Gain, premise: str = "") -> str:
+    """That the gain is above the lower end of its interval; only under the premise, where there is one."""
+    above = f"with {100 * gain.confidence:.4g} % confidence the gain"
+    end = f"above {gain.low:.4g} {gain.unit}"
+    return f"if {premise}, {above} would be {end}" if premise else f"{above} is {end}"
 
 
 def decision_text(decision: str, reason: str) -> str:

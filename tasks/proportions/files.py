@@ -160,9 +160,10 @@ def proposal_to_json(proposal: Proposal) -> dict[str, Any]:
 def write_proposal_csv(proposal: Proposal, path: Path) -> None:
     """Write shares, counts, what to train on (the baseline's counts where it is kept), and each share's ranges.
 
-    The ranges' cells are blank where they were not computed.
+    The ranges' cells are blank where they were not computed. The folder is made if need be.
     """
     ranges = [(r.optimal_low, r.optimal_high, r.near_low, r.near_high) for r in proposal.sensitivity]
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow((*_COLUMNS, *_RANGES))

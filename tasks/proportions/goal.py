@@ -13,6 +13,7 @@ from tasks.effects.prediction import weight_vector
 from tasks.effects.slopes import Slopes, equivalence_slopes, performance_slopes
 from tasks.errors import InputError
 from tasks.proportions.coefficients import Equivalence, aligned
+from tasks.proportions.decision import certain
 from tasks.proportions.limits import Vector
 from tasks.proportions.performance_check import heed_performance
 from tasks.proportions.program import solve_slopes
@@ -22,11 +23,16 @@ ObjectiveName = Literal["equivalence", "performance"]
 DRAWS = 2000
 """Draws of independent errors: the 95 % quantile of 2000 lies between the 94 % and the 96 % one."""
 _OTHER_SCALE = 10.0
+_SHARES = 0.01
+"""A measured baseline within 1 % of 1 is in shares or weights, and the whole training set is as much."""
 _AVERAGES = (
     "paired slopes are averages between the baseline and what was measured; where categories were left out altogether, "
     "the next examples matter less than that, and the gain is overstated: doses near the baseline, a factorial design, "
     "or the estimator 'surface' measure slopes at the baseline"
 )
+
+
+_AVERAGED = "slopes averaged over all that the runs changed (leave-one-out: a whole removal) held at the baseline"
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ class Goal:
         performance: beside another objective, what the same effects say about weighted performance; a change that
             they predict to do harm is refused.
         caution: what a reader should know about these slopes; empty = nothing.
+        premise: what has to hold, besides the errors, for the gain's interval to; empty = nothing.
     """
 
     slopes: Slopes
@@ -50,30 +57,54 @@ class Goal:
     measured: float | None = None
     performance: Slopes | None = None
     caution: str = ""
+    premise: str = ""
 
 
 def propose(goal: Goal, baseline: Baseline, limits: Limits, options: Options | None = None) -> Proposal:
     """Solve the program for this goal; see `tasks.proportions.program.solve_slopes`.
 
-    `options.amount`, where given, has precedence over the goal's. A warning says when the training set is of another
-    order of magnitude than the one the effects were measured on: slopes do not carry that far. A change that gains in
-    equivalent amounts while weighted performance is predicted to fall is refused.
+    `options.amount`, where given, has precedence over the goal's; without either, effects measured on shares apply to
+    the whole set as measured, others to the total. A given amount of another order of magnitude than the one the
+    effects were measured on is warned of: slopes do not carry that far. A change that gains in equivalent amounts while
+    weighted performance is predicted to fall is refused.
+
+    Raises:
+        InputError: as `solve_slopes`; effects measured on another scale than the total, and no amount given.
     """
     options = options or Options()
-    given = goal.amount if options.amount is None else options.amount
-    amount = float(limits.total) if given is None else given
+    amount = _amount(goal, limits, options)
     proposal = solve_slopes(goal.slopes, baseline, limits, replace(options, amount=amount), goal.equivalence)
     if goal.measured and goal.amount is None and not 1 / _OTHER_SCALE < amount / goal.measured < _OTHER_SCALE:
         warning = (
-            f"the effects were measured on a baseline of {goal.measured:.6g} (in the runs' unit), and the training set "
-            f"is taken to be {amount:.6g} of that unit: give its amount if the unit is not examples"
+            f"what the runs changed, source by source, sums to {goal.measured:.6g} in their unit, and the training set "
+            f"is taken to be {amount:.6g} of that unit: slopes may not carry that far"
         )
         proposal = replace(proposal, warnings=(*proposal.warnings, warning))
+    if goal.premise and proposal.gain is not None and proposal.reason == certain(proposal.gain):
+        proposal = replace(proposal, reason=certain(proposal.gain, goal.premise))
     if goal.caution:
         proposal = replace(proposal, warnings=(*proposal.warnings, goal.caution))
     if goal.performance is not None and goal.measured:
         return heed_performance(proposal, goal.performance, goal.measured, options.confidence)
     return proposal
+
+
+def _amount(goal: Goal, limits: Limits, options: Options) -> float:
+    """What the whole training set amounts to in the slopes' unit."""
+    given, measured, total = goal.amount if options.amount is None else options.amount, goal.measured, limits.total
+    if given is not None:
+        return given
+    if not measured:
+        return float(total)
+    if abs(measured - 1) <= _SHARES:
+        return measured
+    if 1 / _OTHER_SCALE < total / measured < _OTHER_SCALE:
+        return float(total)
+    raise InputError(
+        f"what the runs changed, source by source, sums to {measured:.6g} in their unit, and the training set holds "
+        f"{total} examples: another unit, or another size. Give --amount, what the whole training set amounts to in "
+        "the runs' unit: 1 where they hold shares, 100 for percent, the number of tokens for tokens."
+    )
 
 
 def goal_from_effects(
@@ -108,9 +139,9 @@ def goal_from_effects(
     equivalence = None
     if set(matrix.targets) <= set(baseline.categories) and set(matrix.sources) == set(baseline.categories):
         equivalence = replace(aligned(gamma, baseline, unidentified), worth=alpha * np.array(own))
-    caution = _AVERAGES if matrix.estimator == "paired" else ""
+    caution, premise = (_AVERAGES, _AVERAGED) if matrix.estimator == "paired" else ("", "")
     measured = float(np.abs(matrix.amounts).sum())
-    return Goal(performance_slopes(matrix, given), equivalence, None, measured, caution=caution)
+    return Goal(performance_slopes(matrix, given), equivalence, None, measured, caution=caution, premise=premise)
 
 
 def goal_from_file(
@@ -164,7 +195,7 @@ def _weights(targets: tuple[str, ...], baseline: Baseline, weights: Mapping[str,
         differing = sorted(set(targets) ^ set(baseline.categories))
         raise InputError(
             f"the targets are not the baseline's categories (they differ in {', '.join(map(repr, differing[:6]))}): "
-            "give the targets' weights"
+            "give the targets' weights (--weights)"
         )
     return dict(zip(baseline.categories, baseline.shares, strict=True))
 

@@ -78,7 +78,7 @@ class Options:
 
     Attributes:
         amount: what the whole training set amounts to in the unit that the slopes are per: 1 for slopes per share;
-            None = the total, for slopes per example.
+            None = the total, for slopes per example; `goal.propose` knows effects that were measured on shares.
         robustness: budget of uncertainty, how many sources may be at their worst at once (fractions are allowed);
             0 = the estimates are taken as they are. Needs the slopes' error draws.
         deviation: how many standard errors worse than its estimate a source is at its worst.
@@ -179,7 +179,8 @@ class Proposal:
         count_excess: one sentence per limit that the whole numbers break; empty as a rule.
         unit: of the objective.
         gain: predicted gain with its interval; None where the slopes' errors are not known.
-        decision: "keep" = train on the baseline: the gain is not distinguishable from none.
+        decision: "keep" = train on the baseline: the gain is not distinguishable from none, or not known well enough
+            to tell.
         reason: for the decision, in words.
         warnings: what a reader should know before using the shares.
         sensitivity: one range per category; empty where it was not computed.

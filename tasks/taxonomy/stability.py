@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import combinations_with_replacement
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
 from tasks.effects.matrix import EffectMatrix, Matrix
 from tasks.effects.paired import effects_from_differences
@@ -34,7 +34,9 @@ def edge_stability(matrix: EffectMatrix, rule: Rule) -> dict[Arc, float] | None:
     """
     if np.isfinite(matrix.seed_delta).all() and len(matrix.seed_delta) > 0:
         return _over_seeds(matrix, rule) if matrix.seeds >= 3 else None
-    return None if matrix.errors is None else _over_errors(matrix, matrix.errors.delta, rule)
+    if matrix.errors is None or matrix.df is None:
+        return None
+    return _over_errors(matrix, matrix.errors.delta, matrix.df, rule)
 
 
 def _over_seeds(matrix: EffectMatrix, rule: Rule) -> dict[Arc, float]:
@@ -66,15 +68,10 @@ def _resamples(seeds: int) -> Iterator[tuple[tuple[int, ...], float]]:
             yield tuple(row), 1.0
 
 
-def _over_errors(matrix: EffectMatrix, errors: Matrix, rule: Rule) -> dict[Arc, float]:
-    level = (1 + matrix.confidence) / 2
+def _over_errors(matrix: EffectMatrix, errors: Matrix, df: Matrix, rule: Rule) -> dict[Arc, float]:
     known = matrix.standard_error > 0
-    df = np.full(known.shape, np.inf)  # those of the intervals: half width = t(df) × standard error
-    df[known] = special.stdtridf(level, (matrix.high - matrix.delta)[known] / matrix.standard_error[known])
-    gap_errors = errors - transposed(matrix.targets, matrix.sources, errors)
     gap_df = np.fmin(df, transposed(matrix.targets, matrix.sources, df))
-    ends = np.quantile(gap_errors, [1 - level, level], axis=0)
-    gap_error = (ends[1] - ends[0]) / 2 / stats.t.ppf(level, gap_df)
+    gap_error = _gap_error(matrix, errors, gap_df)
     found: Counter[Arc] = Counter()
     worlds = errors[:_RESAMPLES]
     for error in worlds:
@@ -86,3 +83,15 @@ def _over_errors(matrix: EffectMatrix, errors: Matrix, rule: Rule) -> dict[Arc, 
         evidence = Evidence(matrix.targets, matrix.sources, delta, q_value, asymmetry)
         found.update(list(arc_cells(evidence, rule.candidates(evidence))))
     return {arc: number / len(worlds) for arc, number in found.items()}  # counted: a sum of 200 parts may exceed 1
+
+
+def _gap_error(matrix: EffectMatrix, errors: Matrix, gap_df: Matrix) -> Matrix:
+    """[T, S] standard error of Δ_ij − Δ_ji, as the estimator's own `asymmetry_p` has it.
+
+    A surface takes the two cells as independent; paired ones share the baseline's noise, which only the draws hold.
+    """
+    if matrix.estimator == "surface":
+        return np.hypot(matrix.standard_error, transposed(matrix.targets, matrix.sources, matrix.standard_error))
+    level = (1 + matrix.confidence) / 2
+    ends = np.quantile(errors - transposed(matrix.targets, matrix.sources, errors), [1 - level, level], axis=0)
+    return np.asarray((ends[1] - ends[0]) / 2 / stats.t.ppf(level, gap_df))

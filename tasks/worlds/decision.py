@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tasks.effects.matrix import EffectMatrix
-from tasks.proportions.goal import goal_from_effects, propose
+from tasks.proportions.goal import ObjectiveName, goal_from_effects, propose
 from tasks.proportions.proposal import Baseline, Limits, Options, Proposal
 from tasks.taxonomy.induce import induce
 from tasks.worlds.world import AnalyticWorld
@@ -19,10 +19,12 @@ class Rule:
         limits: of the proposal; its total is the world's.
         confidence: level of the intervals and of the program's gain; 1 − confidence is the taxonomy's false discovery
             rate.
+        objective: what the program maximizes.
     """
 
     limits: Limits
     confidence: float = 0.95
+    objective: ObjectiveName = "performance"
 
 
 def world_baseline(world: AnalyticWorld) -> Baseline:
@@ -32,10 +34,11 @@ def world_baseline(world: AnalyticWorld) -> Baseline:
 
 
 def decide(world: AnalyticWorld, matrix: EffectMatrix, rule: Rule) -> Proposal:
-    """The program's proposal for the estimated share-weighted performance, refusal included."""
+    """The program's proposal for the estimated share-weighted performance, or equivalent amounts; refusal included."""
     baseline = world_baseline(world)
-    options = Options(confidence=rule.confidence, sensitivity=False)
-    return propose(goal_from_effects(matrix, baseline, "performance"), baseline, rule.limits, options)
+    amount = 1.0 if rule.objective == "equivalence" else float(rule.limits.total)
+    options = Options(amount=amount, confidence=rule.confidence, sensitivity=False)
+    return propose(goal_from_effects(matrix, baseline, rule.objective), baseline, rule.limits, options)
 
 
 def edges_of(matrix: EffectMatrix, rule: Rule) -> frozenset[tuple[str, str]]:

@@ -40,6 +40,8 @@ class Scores:
     "Others" are the off-diagonal cells: what one category's data do for another. "Own" is the diagonal.
 
     Estimates from runs of one total are of exchanges (j instead of the others, pro rata), and are compared with those.
+    Where runs were chosen after a look at earlier ones, all of them decide (edges, proposal) and give the errors of
+    slopes; what intervals cover is that of the planned runs alone, as in the product.
 
     Attributes:
         delta_others: intervals of Δ off the diagonal.
@@ -61,7 +63,8 @@ class Scores:
         proposed: whether a change was proposed; false = keep the baseline. In a null world, a false positive.
         gain: true gain of the recommended counts, in nats per token.
         best_gain: true gain of the best mixture within the limits.
-        predicted_gain: what the program promised for its proportions, whether recommended or not.
+        predicted_gain: what the program promised for its proportions, whether recommended or not, in the unit of its
+            objective.
     """
 
     delta_others: Covered
@@ -84,7 +87,7 @@ class Scores:
 
 
 def score(world: AnalyticWorld, runs: RunTable, estimator: Estimator, rule: Rule, best: Optimum) -> Scores | str:
-    """Estimate, decide, and compare with the truth.
+    """Estimate, decide, and compare with the truth; intervals are those of the planned runs alone.
 
     Args:
         world: the truth.
@@ -98,6 +101,7 @@ def score(world: AnalyticWorld, runs: RunTable, estimator: Estimator, rule: Rule
     """
     try:
         estimate = estimator.estimate(runs, rule.confidence)
+        planned = estimator.estimate(runs.confirmatory(), rule.confidence) if any(runs.adaptive) else estimate
         proposal = decide(world, estimate.matrix, rule)
         edges = edges_of(estimate.matrix, rule)
     except (InputError, EvidenceError) as refusal:
@@ -105,20 +109,13 @@ def score(world: AnalyticWorld, runs: RunTable, estimator: Estimator, rule: Rule
     matrix = estimate.matrix
     truth = _truth(world, estimate)
     own = np.array(matrix.targets)[:, None] == np.array(matrix.sources)[None, :]
-    known = np.isfinite(matrix.gamma) & ~own
-    hits = (matrix.low <= truth["removal"]) & (truth["removal"] <= matrix.high)
-    meant = truth["gamma" if estimator.local else "removal_gamma"]
     error = matrix.marginal - truth["marginal"]
     scale = _root_mean_square(truth["marginal"])
-    distance = (matrix.gamma - truth["gamma"])[known]
+    distance = (matrix.gamma - truth["gamma"])[np.isfinite(matrix.gamma) & ~own]
     return Scores(
-        delta_others=_covered(hits, ~own),
-        delta_own=_covered(hits, own),
-        gamma=_covered((matrix.gamma_low <= meant) & (meant <= matrix.gamma_high), known),
-        gamma_local=_covered((matrix.gamma_low <= truth["gamma"]) & (truth["gamma"] <= matrix.gamma_high), known),
+        **_intervals(world, planned, own, estimator.local),
         gamma_distance=_root_mean_square(distance) if distance.size else float("nan"),
         identified=int(matrix.identified.sum()),
-        prediction=_predictions(world, estimate),
         error_others=_root_mean_square(error[~own]) / scale,
         error_own=_root_mean_square(error[own]) / scale,
         error_all=_root_mean_square(error) / scale,
@@ -130,6 +127,21 @@ def score(world: AnalyticWorld, runs: RunTable, estimator: Estimator, rule: Rule
         best_gain=best.gain,
         predicted_gain=proposal.objective - proposal.baseline_objective,
     )
+
+
+def _intervals(world: AnalyticWorld, estimate: Estimate, own: NDArray[np.bool_], local: bool) -> dict[str, Covered]:
+    """What the intervals of an estimate cover."""
+    matrix, truth = estimate.matrix, _truth(world, estimate)
+    known = np.isfinite(matrix.gamma) & ~own
+    hits = (matrix.low <= truth["removal"]) & (truth["removal"] <= matrix.high)
+    meant = truth["gamma" if local else "removal_gamma"]
+    return {
+        "delta_others": _covered(hits, ~own),
+        "delta_own": _covered(hits, own),
+        "gamma": _covered((matrix.gamma_low <= meant) & (meant <= matrix.gamma_high), known),
+        "gamma_local": _covered((matrix.gamma_low <= truth["gamma"]) & (truth["gamma"] <= matrix.gamma_high), known),
+        "prediction": _predictions(world, estimate),
+    }
 
 
 def _truth(world: AnalyticWorld, estimate: Estimate) -> Mapping[str, Matrix]:

@@ -13,6 +13,7 @@ from multiprocessing import get_context
 import numpy as np
 
 from tasks.errors import InputError
+from tasks.proportions.goal import ObjectiveName
 from tasks.proportions.proposal import Limits
 from tasks.worlds.decision import Rule
 from tasks.worlds.drawing import WorldSpec, draw_world
@@ -40,6 +41,7 @@ class Simulation:
         confidence: level of intervals and decisions.
         max_shift: the proposal's largest total shift (share), None = no limit.
         box: the proposal's relative box, None = none.
+        objective: what the proposal maximizes; its true gain is in weighted performance, whatever it is.
     """
 
     worlds: int
@@ -52,6 +54,7 @@ class Simulation:
     confidence: float = 0.95
     max_shift: float | None = 0.03
     box: float | None = 0.5
+    objective: ObjectiveName = "performance"
 
     def check(self) -> None:
         """Raise InputError, before any work is done, for impossible values and for names that nothing can be done with.
@@ -128,7 +131,7 @@ def simulate_world(simulation: Simulation, index: int) -> tuple[Trial, ...]:
     """Every combination of the simulation on one of its worlds."""
     world = simulation.world(index)
     limits = Limits(int(world.counts.sum()), simulation.max_shift, simulation.box)
-    rule, best = Rule(limits, simulation.confidence), best_mixture(world, limits)
+    rule, best = Rule(limits, simulation.confidence, simulation.objective), best_mixture(world, limits)
     trials = []
     for design in simulation.designs:
         for budget in simulation.budgets:

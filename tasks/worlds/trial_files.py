@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import tempfile
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -28,18 +27,6 @@ def write_trials(path: Path, trials: Iterable[Trial]) -> None:
     writer.writerows(rows)
     try:
         write_lines(path, text.getvalue().split("\n")[:-1])
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
-
-
-def check_writable(path: Path) -> None:
-    """Raise InputError where a file could not be written, before hours are spent on its content."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; expected the name of a CSV file to write.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}).") from error
 

@@ -114,7 +114,9 @@ def _sequential(world: AnalyticWorld, budget: int, rule: Rule) -> RunTable:
     arms = {one.removed[0]: one.name for one in removals}
     named = {one.name: one for one in (baseline, *removals)}
     seeds = tuple(range(1, budget // len(named) + 1))
-    plan = SequentialPlan(FEWEST_SEEDS, None, seeds, confidence=rule.confidence, fdr=1 - rule.confidence)
+    plan = SequentialPlan(
+        FEWEST_SEEDS, None, seeds, confidence=rule.confidence, fdr=1 - rule.confidence, objective=rule.objective
+    )
     done: list[tuple[str, int]] = []
     block = first_runs(arms, plan)
     while block:

@@ -103,8 +103,8 @@ def verdicts() -> tuple[Verdict, ...]:
     return first, dataclasses.replace(first, arm="curriculum", predicted=1 / 9, low=math.nan, by_category=())
 
 
-NOT_STORED = ("errors",)
-"""Draws of the estimation error: a hundred times the matrix's size, and drawn again in a moment."""
+NOT_STORED = ("errors", "df")
+"""Draws of the estimation error and their degrees of freedom: a hundred times the matrix, drawn again in a moment."""
 
 
 def same(first, second) -> bool:

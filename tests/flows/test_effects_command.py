@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from itertools import combinations, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,6 +105,77 @@ def test_effects_of_leave_one_out_runs_are_paired_without_being_asked(run: Run, 
     assert "from 2 paired seeds" in result.out
 
 
+def removals(folder: Path, misspelled: str = "code") -> tuple[Path, Path]:
+    """Two seeds of leave-one-out runs of three sources; each helps itself most."""
+    names, amounts, scores = [], [], []
+    rng = np.random.default_rng(0)
+    for seed in (1, 2):
+        for gone in (None, *SOURCES):
+            names.append(f"{seed}{gone}")
+            amounts.append([seed, *(0 if name == gone else 100 for name in SOURCES)])
+            scores.append([1 + 3 * (name == gone) + 0.2 * rng.normal() for name in SOURCES])
+    targets = tuple(misspelled if name == "code" else name for name in SOURCES)
+    runs = write(folder / "runs.csv", ("run", "seed", *SOURCES), names, np.array(amounts))
+    return runs, write(folder / "scores.csv", ("run", *targets), names, np.array(scores))
+
+
+def test_effects_note_a_misspelled_category_and_scores_that_seem_upside_down(run: Run, tmp_path: Path) -> None:
+    good = run("effects", *own(removals(tmp_path)), "--out", tmp_path / "effects")
+    assert (good.code, good.err) == (0, "")
+    result = run("effects", *own(removals(tmp_path, "coed")), "--out", tmp_path / "effects")
+    assert result.code == 0, result.err
+    assert "note: measured, but no source of the effects: coed (is it code?)." in result.err
+    assert "note: a source, but not measured: code (is it coed?)." in result.err
+    upside_down = run("effects", *own(removals(tmp_path)), "--out", tmp_path / "effects", "--higher-is-better")
+    assert "are the scores higher-is-better?" in upside_down.err
+    assert "no γ for web, code, books" in upside_down.err
+
+
+def pair_outs(folder: Path) -> tuple[Path, Path]:
+    """Three seeds of all, −one and −two of (base, skill, other); skill's own data give half without base."""
+    rng, names, amounts, scores = np.random.default_rng(1), [], [], []
+    categories = ("base", "skill", "other")
+    for seed in (1, 2, 3):
+        shared = 0.1 * rng.normal()
+        for gone in ((), *combinations(categories, 1), *combinations(categories, 2)):
+            has = {name: float(name not in gone) for name in categories}
+            loss = (3 - 2 * has["base"], 4 - has["base"] - has["skill"] * (1 + has["base"]), 3 - 2 * has["other"])
+            names.append(f"{seed} without {' '.join(gone)}")
+            amounts.append([seed, *(100 * value for value in has.values())])
+            scores.append([value + shared + 0.02 * rng.normal() for value in loss])
+    runs = write(folder / "runs.csv", ("run", "seed", *categories), names, np.array(amounts))
+    return runs, write(folder / "scores.csv", ("run", *categories), names, np.array(scores))
+
+
+def test_pair_out_runs_are_counted_kept_in_the_folder_and_confirm_edges(run: Run, tmp_path: Path) -> None:
+    result = run("effects", *own(pair_outs(tmp_path)), "--out", tmp_path / "effects")
+    assert result.code == 0, result.err
+    assert "9 of 21 runs not used for the effects: changes base, skill together (3 runs)" in result.err
+    assert "Pair-out runs: 6 interactions" in result.out
+    rows = list(csv.DictReader((tmp_path / "effects" / "pair_interactions.csv").open()))
+    value = {(row["source"], row["target"]): float(row["value"]) for row in rows}
+    # By hand: skill gives itself 2 with base and 1 without; nothing else interacts.
+    assert value["base", "skill"] == pytest.approx(1.0, abs=0.1)
+    assert sum(abs(v) for v in value.values()) == pytest.approx(1.0, abs=0.3)
+    common = ("taxonomy", "--effects", tmp_path / "effects", "--out", tmp_path / "taxonomy")
+    required = run(*common, "--require-pair-out")
+    assert required.code == 0, required.err
+    assert "base → skill  +2" in required.out
+    assert "confirmed by pair-out runs" in required.out
+
+
+def test_confirmation_by_pair_out_runs_that_are_not_there_says_what_to_run(run: Run, tmp_path: Path) -> None:
+    assert run("effects", *own(pair_outs(tmp_path)), "--out", tmp_path / "effects").code == 0
+    assert run("effects", *own(removals(tmp_path)), "--out", tmp_path / "effects").code == 0
+    assert not (tmp_path / "effects" / "pair_interactions.csv").exists()
+    result = run("taxonomy", "--effects", tmp_path / "effects", "--out", tmp_path / "out", "--require-pair-out")
+    assert result.code == 2
+    assert "holds no pair_interactions.csv" in result.err
+    matrix = tmp_path / "effects" / "delta.csv"
+    alone = run("taxonomy", "--effects", matrix, "--out", tmp_path / "out", "--require-pair-out", "--threshold", "1")
+    assert (alone.code, "needs a folder" in alone.err) == (2, True)
+
+
 def test_paired_effects_of_mixtures_point_to_the_surface(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
     result = run("effects", *own(files), "--out", tmp_path / "effects")
     assert result.code == 2
@@ -126,6 +198,47 @@ def test_surface_effects_of_mixtures_have_the_planted_signs_and_the_files_of_eve
     assert max(SOURCES, key=lambda source: delta["exam", source]) == "web"
     assert max(SOURCES, key=lambda source: delta["chat", source]) == "code"
     assert delta["exam", "web"] > 0 > delta["exam", "code"]
+
+
+def notes(result: Result) -> list[str]:
+    return [line for line in result.err.splitlines() if line.startswith("beyond-iid: note: ")]
+
+
+def halves_and_more(folder: Path, low: float, seeds: int = 2) -> tuple[Path, Path]:
+    """Full two-level factorial of three sources around a baseline of 100 each."""
+    names, amounts, scores = [], [], []
+    for seed in range(seeds):
+        for row in [(1.0, 1.0, 1.0), *product((low, 2 - low), repeat=3)]:
+            names.append(f"{seed}{row}")
+            amounts.append([seed, *(100 * value for value in row)])
+            scores.append(losses(np.array(row) / 3) + 0.01 * np.random.default_rng(len(names)).normal(size=2))
+    runs = write(folder / "runs.csv", ("run", "seed", *SOURCES), names, np.array(amounts))
+    return runs, write(folder / "scores.csv", ("run", *TARGETS), names, np.array(scores))
+
+
+def test_surface_effects_say_which_removals_extrapolate(run: Run, tmp_path: Path) -> None:
+    common = ("--estimator", "surface", "--surface", "law", "--out", tmp_path / "effects")
+    result = run("effects", *own(halves_and_more(tmp_path, 0.5)), *common)
+    assert result.code == 0, result.err
+    assert any("leaving out web, code, books lies far outside the runs" in note for note in notes(result))
+    assert json.loads((tmp_path / "effects" / "summary.json").read_text())["extrapolated_removals"] == list(SOURCES)
+    near = run("effects", *own(halves_and_more(tmp_path, 0.1)), *common)
+    assert not any("outside the runs" in note or "seed" in note for note in notes(near))
+    assert json.loads((tmp_path / "effects" / "summary.json").read_text())["extrapolated_removals"] == []
+
+
+def test_a_surface_on_removals_alone_is_warned_of_and_a_single_seed_too(run: Run, tmp_path: Path) -> None:
+    common = ("--estimator", "surface", "--surface", "law", "--out", tmp_path / "effects")
+    result = run("effects", *own(removals(tmp_path)), *common)
+    assert result.code == 0, result.err
+    assert any("no run holds a part of what the baseline holds" in note for note in notes(result))
+    one = own(halves_and_more(tmp_path, 0.5, seeds=1))
+    found = notes(run("effects", *one, *common))
+    assert any("all runs have the same seed" in note for note in found)
+    assert not any("holds a part" in note for note in found)
+    at = write(tmp_path / "at.csv", ("run", *SOURCES), ["n0"], np.full((1, 3), 110.0))
+    predicted = run("predict", *one, "--surface", "law", "--at", at, "--out", tmp_path / "p.csv")
+    assert (predicted.code, len(notes(predicted)), "same seed" in predicted.err) == (0, 1, True)
 
 
 def test_predictions_are_near_the_planted_losses_and_their_intervals_hold_them(
@@ -178,6 +291,25 @@ def test_predictions_at_other_columns_than_the_runs_name_them(
     assert "no column 'code', a source of the runs" in result.err
     assert "column 'Code': not a source of the runs" in result.err
     assert not (tmp_path / "p.csv").exists()
+
+
+def test_runs_that_an_estimator_refuses_are_named_by_their_file(
+    run: Run, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for path in files:
+        path.write_text("\n".join(path.read_text().splitlines()[:4]) + "\n")
+    at = new_mixtures(tmp_path, mixtures(1, seed=3))
+    surface = run("effects", *own(files), "--estimator", "surface", "--out", tmp_path / "effects")
+    for result in (surface, run("predict", *own(files), "--at", at, "--out", tmp_path / "p.csv")):
+        assert result.code == 2
+        assert f"{files[0]}: No surface can be fitted:" in result.err
+        assert "3 runs; a surface needs at least 6: add runs" in result.err
+    runs, scores = removals(tmp_path)
+    kept = [line for line in runs.read_text().splitlines() if not line.startswith("2web,")]
+    runs.write_text("\n".join(kept) + "\n")
+    scores.write_text("\n".join(line for line in scores.read_text().splitlines() if not line.startswith("2web,")))
+    paired = run("effects", *own((runs, scores)), "--out", tmp_path / "effects")
+    assert (paired.code, f"{runs}: The runs cannot be paired:" in paired.err) == (2, True)
 
 
 def test_adaptive_runs_are_left_out_and_counted_unless_asked_for(

@@ -101,7 +101,8 @@ def test_proportions_file_with_standard_errors_robustness_and_no_harm(
     large = write_matrix(tmp_path / "large.csv", np.full((3, 3), 1.0))
     common = ("--effects", gamma, "--baseline", baseline)
     plain = solve(command, *common)
-    assert (plain["gain"], plain["decision"]) == (None, "change")
+    assert (plain["gain"], plain["decision"]) == (None, "keep")
+    assert "--standard-errors" in plain["reason"]
     sure = solve(command, *common, "--standard-errors", small, "--robustness", "1.5", "--no-harm", "0.001")
     assert sure["decision"] == "change"
     assert 0 < sure["protection"] < sure["gain"]["value"] < plain["objective"] - plain["baseline_objective"]
@@ -141,3 +142,22 @@ def test_proportions_contradictory_options_and_limits_end_with_their_codes(
     assert (infeasible.returncode, "max-shift at least 0.1" in infeasible.stderr) == (3, True)
     folder = command.run("proportions", "--effects", str(tmp_path), "--baseline", baseline, "--standard-errors", gamma)
     assert (folder.returncode, "holds its own errors" in folder.stderr) == (2, True)
+
+
+def test_proportions_of_many_categories_show_the_largest_prices_and_the_decision_last(
+    command: Command, tmp_path: Path
+) -> None:
+    names = [f"c{k:02d}" for k in range(40)]
+    worth = np.random.default_rng(0).permutation(40) / 40
+    rows = [[name, *(worth if k == 0 else np.eye(40)[k])] for k, name in enumerate(names)]
+    effects = write_csv(tmp_path / "gamma.csv", [["target", *names], *rows])
+    shares = write_csv(tmp_path / "b.csv", [["category", "share"], *([name, 1 / 40] for name in names)])
+    arguments = ("proportions", "--effects", effects, "--baseline", shares, "--max-shift", "0.2", "--box", "0.4")
+    lines = command.run(*arguments).stdout.splitlines()
+    prices = json.loads(command.run(*arguments, "--json").stdout)["shadow_prices"].values()
+    assert len(prices) > 20
+    largest = sorted(prices, key=lambda price: -price["value"])[:10]
+    shown = [line.strip() for line in lines if line.startswith("  ") and "smaller prices" not in line]
+    assert shown == [price["text"] for price in largest]
+    assert f"  … and {len(prices) - 10} smaller prices (--json has all)" in lines
+    assert lines[-1].startswith("keep the baseline: ")

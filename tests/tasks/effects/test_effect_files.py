@@ -11,6 +11,8 @@ import pytest
 
 from tasks.effects.effect_files import read_matching_matrix, read_matrix
 from tasks.effects.effects_folder import read_effects, write_effects
+from tasks.effects.pair_out import PairInteractions
+from tasks.effects.pair_out_file import read_interactions, write_interactions
 from tasks.effects.paired import effects_from_differences
 from tasks.errors import InputError
 
@@ -60,6 +62,24 @@ def test_a_damaged_effects_folder_is_refused_naming_the_file(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=expected):
         read_effects(tmp_path)
+
+
+def test_pair_interactions_read_back_as_written_and_go_where_there_are_none(tmp_path: Path) -> None:
+    numbers = np.array([0.1 + 0.2, -1e-17])
+    found = PairInteractions(
+        ("a, b", "c"), ("d", 'e "f"'), "nats", numbers, numbers**2, numbers + 3, numbers / 3, np.array([3, 5])
+    )
+    write_interactions(tmp_path, found)
+    again = read_interactions(tmp_path)
+    assert again is not None
+    for field in dataclasses.fields(found):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(found, field.name), err_msg=field.name)
+    path = tmp_path / "pair_interactions.csv"
+    path.write_text(path.read_text().replace(repr(float(numbers[0])), "x", 1))
+    with pytest.raises(InputError, match="line 2, column 'value': is 'x'"):
+        read_interactions(tmp_path)
+    write_interactions(tmp_path, None)
+    assert read_interactions(tmp_path) is None
 
 
 def test_read_matrix_of_parquet_equals_csv(tmp_path: Path) -> None:

@@ -113,6 +113,12 @@ def test_read_runs_with_many_faults_in_the_scores_reports_all_of_them(tmp_path: 
         (RUNS, WIDE.replace("f,1.1,4.4\n", ""), "run 'f': no scores; add them, or leave the run out of the runs file"),
         (RUNS, LONG, "several metrics (exact_match, loss); say which one"),
         (RUNS, "category,value\ncopy,1\n", "no column 'run'"),
+        (RUNS, LONG.replace("category", "task"), "a column 'value' but no column 'category'; found run, task, metric"),
+        (RUNS, LONG.replace("value", "loss"), "a column 'category' but no column 'value'; found run, category, metric"),
+        (RUNS.replace(",", ";"), WIDE, "holds semicolons; expected columns separated by commas"),
+        (RUNS.replace(",", "\t"), WIDE, "holds tabs"),
+        (RUNS.replace("\nf,", "\nb,"), WIDE, "run 'b': appears 2 times (lines 3, 7); give each run its own name"),
+        ("", WIDE, "expected a header row and the rows below it: write it again"),
     ],
 )
 def test_read_runs_of_files_that_break_the_contract_says_how(
@@ -142,6 +148,16 @@ def test_read_runs_of_unreadable_files_names_them(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=expected):
         read_runs(tmp_path / name, tmp_path / "scores.csv")
+
+
+def test_read_runs_of_a_folder_says_that_it_is_one(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").mkdir()
+    with pytest.raises(InputError, match=r"runs\.csv: is a folder; expected a \.csv or \.parquet file"):
+        read_runs(tmp_path / "runs.csv", tmp_path / "scores.csv")
+
+
+def test_read_runs_with_a_misnamed_long_column_says_one_thing(tmp_path: Path) -> None:
+    assert message(tmp_path, scores=LONG.replace("category", "task")).count("\n") == 1
 
 
 def test_read_runs_with_one_score_missing_names_run_and_category(tmp_path: Path) -> None:

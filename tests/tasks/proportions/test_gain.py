@@ -118,10 +118,15 @@ def test_solve_slopes_step_short_of_the_limits_is_charged_its_part_only():
     assert narrow.gain.low == pytest.approx(wide.gain.low, abs=1e-3)
 
 
-def test_solve_unknown_errors_changes_and_says_so():
+def test_solve_unknown_errors_recommends_nothing_says_how_to_give_them_and_shows_the_optimum():
     proposal = solve(square([[1, 0.4], [0.2, 1]]), make_baseline([0.6, 0.4]), Limits(100))
-    assert (proposal.gain, proposal.decision) == (None, "change")
-    assert proposal.reason == "the gain's uncertainty is unknown"
+    assert (proposal.gain, proposal.decision) == (None, "keep")
+    assert "cannot be told from none" in proposal.reason
+    assert "--standard-errors" in proposal.reason
+    assert "`beyond-iid effects`" in proposal.reason
+    # By hand: Γᵀα = (0.68, 0.64), so 3 points move from c1 to c0.
+    assert proposal.shares == pytest.approx((0.63, 0.37))
+    assert proposal.recommended_counts == (60, 40)
 
 
 def test_solve_nothing_to_gain_keeps_the_baseline():

@@ -135,7 +135,7 @@ def test_goal_from_file_blank_rows_need_no_standard_errors_and_others_do():
 def test_goal_other_targets_need_weights_and_have_no_equivalent_amounts():
     matrix = effect_matrix([[1e-3, 2e-3], [0, 1e-3], [1e-3, 0]], ("exam", "chat", "c0"), ("c0", "c1"))
     baseline = make_baseline([0.5, 0.5])
-    with pytest.raises(InputError, match="give the targets' weights"):
+    with pytest.raises(InputError, match=r"give the targets' weights \(--weights\)"):
         goal_from_effects(matrix, baseline, "performance")
     weights = {"exam": 0.5, "chat": 0.5, "c0": 0.0}
     goal = goal_from_effects(matrix, baseline, "performance", weights)
@@ -146,10 +146,37 @@ def test_goal_other_targets_need_weights_and_have_no_equivalent_amounts():
         propose(goal, baseline, Limits(1000, no_harm=0.1), QUICK)
 
 
-def test_propose_training_set_of_another_magnitude_than_the_runs_warns():
+@pytest.mark.parametrize("estimator", ["paired", "surface"])
+def test_propose_gain_of_averaged_slopes_is_promised_only_if_they_hold_at_the_baseline(estimator):
+    baseline = make_baseline([0.5, 0.3, 0.2])
+    matrix = replace(effect_matrix(np.diag([2e-3, 1e-3, 1e-4]), spread=1e-3), estimator=estimator)
+    proposal = propose(goal_from_effects(matrix, baseline, "performance"), baseline, Limits(1000), QUICK)
+    assert proposal.decision == "change"
+    low = f"{proposal.gain.low:.4g} nats per token"
+    if estimator == "surface":
+        assert proposal.reason == f"with 95 % confidence the gain is above {low}"
+        return
+    assert proposal.reason.startswith("if slopes averaged over all that the runs changed")
+    assert proposal.reason.endswith(f"held at the baseline, with 95 % confidence the gain would be above {low}")
+    assert any("overstated" in text for text in proposal.warnings)
+
+
+@pytest.mark.parametrize("amounts", [0.5, 0.499])
+def test_propose_effects_measured_on_shares_gain_what_they_gain_per_share(amounts):
     baseline = make_baseline([0.5, 0.5])
-    goal = goal_from_effects(effect_matrix([[1e-3, 0], [0, 2e-3]], amounts=0.5), baseline, "performance")
-    far = propose(goal, baseline, Limits(1000), QUICK).warnings
-    near = propose(goal, baseline, Limits(1000), replace(QUICK, amount=1.0)).warnings
-    assert any("measured on a baseline of 1 " in text for text in far)
-    assert not any("measured on" in text for text in near)
+    goal = goal_from_effects(effect_matrix([[1.0, 0], [0, 2.0]], amounts=amounts), baseline, "performance")
+    proposal = propose(goal, baseline, Limits(10_000, max_shift=0.04), QUICK)
+    # By hand: 4 points move from a source worth 0.5 · 1 to one worth 0.5 · 2 per share; the whole set is 2 · amounts.
+    assert proposal.gain.value == pytest.approx(0.04 * 0.5 * 2 * amounts)
+    assert not any("sums to" in text for text in proposal.warnings)
+
+
+def test_propose_training_set_of_another_magnitude_than_the_runs_asks_for_its_amount_and_warns_of_a_far_one():
+    baseline = make_baseline([0.5, 0.5])
+    percent = goal_from_effects(effect_matrix([[1e-3, 0], [0, 2e-3]], amounts=50.0), baseline, "performance")
+    with pytest.raises(InputError, match=r"sums to 100 in their unit.*10000 examples.*--amount.*100 for percent"):
+        propose(percent, baseline, Limits(10_000), QUICK)
+    near = propose(percent, baseline, Limits(10_000), replace(QUICK, amount=100.0))
+    assert not any("sums to" in text for text in near.warnings)
+    far = propose(percent, baseline, Limits(10_000), replace(QUICK, amount=10_000.0))
+    assert any("sums to 100 in their unit" in text for text in far.warnings)

@@ -60,3 +60,13 @@ def test_taxonomy_of_a_folder_refuses_other_standard_errors(folder: Path, tmp_pa
     result = run("--effects", folder, "--standard-errors", errors, "--out", tmp_path / "out")
     assert isinstance(result.exception, InputError)
     assert "holds its own" in str(result.exception)
+
+
+def test_taxonomy_of_targets_that_are_no_sources_is_refused_with_the_near_misses(tmp_path: Path) -> None:
+    delta = tmp_path / "delta.csv"
+    write_matrix(delta, ("Copy", "reversed"), ("copy", "reverse"), np.eye(2))
+    result = run("--effects", delta, "--threshold", "0.5", "--out", tmp_path / "out")
+    assert isinstance(result.exception, InputError)
+    assert f"{delta}: no target is also a source" in str(result.exception)
+    assert "reversed (is it reverse?)" in str(result.exception)
+    assert not (tmp_path / "out").exists()

@@ -9,8 +9,9 @@ import pytest
 
 from tasks.effects.matrix import EffectMatrix, ErrorDraws, RunTable
 from tasks.effects.paired import paired_effects
-from tasks.proportions.proposal import Limits
-from tasks.worlds.decision import Rule
+from tasks.proportions.program import solve
+from tasks.proportions.proposal import Coefficients, Limits, Options
+from tasks.worlds.decision import Rule, world_baseline
 from tasks.worlds.drawing import WorldSpec, draw_world
 from tasks.worlds.estimators import ESTIMATORS, Estimate, Estimator
 from tasks.worlds.optimum import best_mixture
@@ -96,6 +97,40 @@ def test_an_error_outside_the_intervals_is_covered_nowhere_and_measured() -> Non
     own = np.diag(world.marginal())
     assert found.error_own == pytest.approx(0.02 * np.sqrt(np.mean(own**2) / np.mean(world.marginal() ** 2)))
     assert found.error_others < found.error_all < found.error_own
+    assert found.gamma_distance == pytest.approx(0.02)
+
+
+def test_a_proposal_for_equivalent_amounts_is_scored_by_what_it_does_for_performance() -> None:
+    """The decision on the truth is the paper's program on the true γ, solved here apart."""
+    world = draw_world(WorldSpec(K, noise=0), 4)
+    limits = Limits(int(world.counts.sum()), max_shift=0.01)
+    runs = run_design("leave-one-out", world, 36, Rule(limits))
+    rule = Rule(limits, objective="equivalence")
+    found = score(world, runs, oracle(world), rule, best_mixture(world, limits))
+    assert isinstance(found, Scores), found
+    gamma = Coefficients(world.categories, world.categories, world.gamma)
+    expected = solve(gamma, world_baseline(world), limits, options=Options(amount=1.0, sensitivity=False))
+    assert found.predicted_gain == pytest.approx(expected.objective - expected.baseline_objective, rel=1e-6)
+    assert found.proposed
+    assert found.gain == pytest.approx(world.gain(np.array(expected.counts)))
+    assert found.gain < scored(world, oracle(world)).gain
+
+
+def test_intervals_are_those_of_the_planned_runs_and_decisions_those_of_all() -> None:
+    world = draw_world(WorldSpec(K, noise=0), 4)
+    limits = Limits(int(world.counts.sum()), max_shift=0.01)
+    runs = run_design("leave-one-out", world, 36, Rule(limits))
+    marked = replace(runs, adaptive=tuple(seed > 2 for seed in runs.seeds))
+
+    def estimate(given: RunTable, confidence: float) -> Estimate:
+        return oracle(world, error=0.0 if set(given.seeds) == {1, 2} else 0.02).estimate(given, confidence)
+
+    estimator = Estimator("oracle", estimate, needs_pairs=False, local=True)
+    found = score(world, marked, estimator, Rule(limits), best_mixture(world, limits))
+    assert isinstance(found, Scores), found
+    for covered in (found.delta_others, found.delta_own, found.gamma, found.gamma_local, found.prediction):
+        assert covered.hits == covered.cells > 0
+    assert found.error_all == pytest.approx(0.02)
     assert found.gamma_distance == pytest.approx(0.02)
 
 
