@@ -105,7 +105,6 @@ def watch(window: Browser, ui: str, run: str, pictures: Path) -> None:
     shown(window, page, *listed, tab="Artifacts")
     print("The fan-out's page lists progress, runs, effects and a link to Ray's dashboard.")
     shown(window, artifact(ui, f"{MEASURE}-progress"), f"{MEASURE}-progress", "%")
-    shown(window, artifact(ui, f"{MEASURE}-runs"), r"[1-9]\d* of \d+ runs finished, [1-9]\d* running", "CPU-s", "loss")
     effects = artifact(ui, f"{MEASURE}-effects")
     shown(window, effects, "Preliminary", "nats per token", "±")
     window.picture(pictures / "effects-so-far.png")
