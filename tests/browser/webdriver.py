@@ -10,11 +10,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+import psutil
 from PIL import Image
 
 _T = TypeVar("_T")
@@ -130,11 +131,24 @@ def browser() -> Iterator[Browser]:
                 if "sessionId" not in reply:
                     raise RuntimeError(f"Chromium did not start: {reply['message'].splitlines()[0]}")
                 window = Browser(client, reply["sessionId"])
-                yield window
-                window.call("DELETE", "")
+                chromium_processes = psutil.Process(process.pid).children(recursive=True)
+                try:
+                    yield window
+                finally:
+                    _end(window, chromium_processes)
         finally:
             process.terminate()
             process.wait(30)
+
+
+def _end(window: Browser, processes: list[psutil.Process]) -> None:
+    """Close the browser, also where its driver is gone and cannot do it."""
+    with suppress(httpx.HTTPError, RuntimeError):
+        window.call("DELETE", "")
+    _, left = psutil.wait_procs(processes, timeout=5)
+    for one in left:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
 
 
 def _wait_until_up(client: httpx.Client) -> None:
