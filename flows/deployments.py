@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 
 from flows.config import ExperimentConfig
 from flows.experiment_file import load_experiment
+from infra.settings import load_settings
 from tasks.errors import InputError
 from tasks.forms import Form, problems
 
@@ -195,7 +196,10 @@ def _base(description: Description, kind: str, name: str) -> Deployment:
 
 
 def code_version() -> str:
-    """The commit of the checkout that this code is in, with "-dirty" where files differ from it; else the version."""
+    """The commit of the checkout that this code is in, with "-dirty" where files differ from it.
+
+    Outside a checkout: the commit that the image was built from (BEYOND_IID_GIT_SHA), else the package's version.
+    """
     folder = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str | None:
@@ -209,5 +213,5 @@ def code_version() -> str:
 
     commit = git("rev-parse", "HEAD") if git("ls-files", "__init__.py") else None
     if not commit:
-        return package_version("beyond-iid")
+        return load_settings().git_sha or package_version("beyond-iid")
     return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")

@@ -78,11 +78,16 @@ def _job_template(client: SyncPrefectClient, pool: WorkPool) -> dict[str, Any]:
     template: dict[str, Any] = deepcopy(
         next(worker["default_base_job_configuration"] for worker in known if worker["type"] == pool.type)
     )
-    if pool.type == "kubernetes":
-        pod = template["job_configuration"]["job_manifest"]["spec"]["template"]
-        pod["metadata"] = {"labels": pool.labels}
-        pod["spec"].update(pool.pod)
-        pod["spec"]["containers"][0].update(pool.container)
+    return with_additions(template, pool) if pool.type == "kubernetes" else template
+
+
+def with_additions(template: dict[str, Any], pool: WorkPool) -> dict[str, Any]:
+    """Prefect's template of a Kubernetes job with the pool's labels, container and pod in it."""
+    template = deepcopy(template)
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]
+    pod["metadata"] = {"labels": pool.labels}
+    pod["spec"].update(pool.pod)
+    pod["spec"]["containers"][0].update(pool.container)
     return template
 
 

@@ -166,14 +166,7 @@ class RunBoard:
     def _on_cluster(self, run: PlannedRun) -> None:
         import ray
 
-        several = self.resources.workers_per_run > 1
-        # With several workers Ray Train places them; the task that waits for them takes nothing itself.
-        remote = ray.remote(
-            num_cpus=0 if several else self.resources.cpus_per_run,
-            num_gpus=0 if several else self.resources.gpus_per_run,
-            max_retries=0,
-            max_calls=0,
-        )(execute_run)
+        remote = ray.remote(**ray_options(self.resources))(execute_run)
         watch = _Watch(run, self.resources.run_timeout_minutes)
         # Whether the weights stay is decided with the scores, see `flows.retention`.
         reference = remote.remote(str(run.folder), True)
@@ -188,6 +181,21 @@ class RunBoard:
         finally:
             if not finished:
                 ray.cancel(reference, force=True)
+
+
+def ray_options(resources: Resources) -> dict[str, Any]:
+    """What a run's Ray task takes, and where it may run: never on a driver's node, beside the drivers' secrets.
+
+    With several workers Ray Train places them; the task that waits for them takes nothing itself.
+    """
+    several = resources.workers_per_run > 1
+    return {
+        "num_cpus": 0 if several else resources.cpus_per_run,
+        "num_gpus": 0 if several else resources.gpus_per_run,
+        "max_retries": 0,
+        "max_calls": 0,
+        "label_selector": {"role": "!driver"},
+    }
 
 
 class _Watch:

@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     allow_insecure: bool = Field(
         False, description="Speak to Postgres, Prefect and Ray beyond this machine without secrets or encryption."
     )
+    git_sha: str | None = Field(
+        None, description="The commit an image was built from: its deployments' version. A checkout knows its own."
+    )
 
     @field_validator("home", "artifacts", mode="before")
     @classmethod

@@ -29,8 +29,13 @@ def deploy(  # noqa: PLR0913, PLR0917 (a command's options)
     ] = None,
     every: Annotated[int, typer.Option(help="Seconds between two looks at the watched folder.")] = 120,
     name: Annotated[str | None, typer.Option(help="Name of the further deployment; default: the experiment's.")] = None,
-    quiet: Annotated[int, typer.Option(help="Seconds without a landing after which a burst is answered.")] = 60,
-    work_pool: Annotated[str, typer.Option(help="beyond-iid (processes) or beyond-iid-kubernetes.")] = "beyond-iid",
+    quiet: Annotated[
+        int,
+        typer.Option(help="Seconds without a landing after which a burst is answered.", envvar="BEYOND_IID_QUIET"),
+    ] = 60,
+    work_pool: Annotated[
+        str, typer.Option(help="beyond-iid (processes) or beyond-iid-kubernetes.", envvar="BEYOND_IID_WORK_POOL")
+    ] = "beyond-iid",
     file: Annotated[Path | None, typer.Option(help="Description; default: this version's prefect.yaml.")] = None,
 ) -> None:
     """Register flows, schedules and automations with the Prefect server; the same again changes nothing.

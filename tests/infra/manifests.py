@@ -16,7 +16,9 @@ KUBERNETES = ROOT / "infra" / "kubernetes"
 COMPOSE = ROOT / "infra" / "compose"
 CONTAINER = ROOT / "infra" / "container"
 
-OUR_IMAGES = {"beyond-iid", "beyond-iid-cuda"}
+WORK_POOL = ROOT / "infra" / "kubernetes-work-pool"
+
+OUR_IMAGE = "beyond-iid"
 
 
 @cache
@@ -32,6 +34,30 @@ def resources() -> list[dict[str, Any]]:
         for name in kustomization()["resources"]
         for document in yaml.safe_load_all((KUBERNETES / name).read_text())
     ]
+
+
+@cache
+def work_pool_resources() -> list[dict[str, Any]]:
+    """What the overlay of the work pool adds to the base."""
+    names = yaml.safe_load((WORK_POOL / "kustomization.yaml").read_text())["resources"]
+    return [
+        one for name in names if name != "../kubernetes" for one in yaml.safe_load_all((WORK_POOL / name).read_text())
+    ]
+
+
+@cache
+def work_pool() -> dict[str, Any]:
+    """The work pool of Kubernetes jobs as deployments/prefect.yaml describes it."""
+    pools = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["work_pools"]
+    (pool,) = [one for one in pools if one["type"] == "kubernetes"]
+    return dict(pool)
+
+
+@cache
+def image_environment() -> dict[str, str]:
+    """Variables that the image sets, by its container file."""
+    text = (CONTAINER / "Containerfile").read_text().split("\nFROM ")[-1]
+    return dict(re.findall(r"^(?:ENV|   ) (\w+)=(\S+)", text, re.MULTILINE))
 
 
 def of_kind(*kinds: str) -> list[dict[str, Any]]:

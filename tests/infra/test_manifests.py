@@ -161,7 +161,7 @@ def test_ray_holds_no_secret_but_its_token_and_reaches_neither_postgres_nor_pref
         labels = pod_templates()[component]["metadata"]["labels"]
         assert not any(label.startswith("beyond-iid/uses-") for label in labels)
     head = services()["ray-head"]
-    assert set(re.findall(r"\$\{(\w+)", str(head))) == {"RAY_AUTH_TOKEN"}
+    assert set(re.findall(r"\$\{(\w+)", str(head))) == {"RAY_AUTH_TOKEN", "GIT_SHA"}
     assert head["environment"]["RAY_AUTH_MODE"] == "token"
     assert "database" not in head["networks"]
     assert "secrets" not in head
@@ -170,6 +170,9 @@ def test_ray_holds_no_secret_but_its_token_and_reaches_neither_postgres_nor_pref
 def test_network_is_closed_except_for_what_is_opened() -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in of_kind("NetworkPolicy")}
     assert policies["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    (names,) = policies["names"]["egress"]
+    assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in names["to"], "NodeLocal DNSCache"
+    assert {one["port"] for one in names["ports"]} == {53}
     labels = {name: template["metadata"]["labels"] for name, template in pod_templates().items()}
 
     def reaches(client: str, server: str, port: int) -> bool:

@@ -12,34 +12,42 @@ from pathlib import Path
 from typing import Any
 
 import ray
+import typer
 import yaml
 from prefect.settings import Settings as PrefectSettings
 from prefect.settings.legacy import _get_settings_fields
+from ray.scripts.scripts import cli as ray_commands
 
+from flows.cli.main import app
 from infra.role_passwords import RolePasswords
 from infra.secret_files import POSTGRES_HOSTS, write_secrets
 from infra.settings import Settings
 from tests.infra.manifests import (
     COMPOSE,
     CONTAINER,
-    OUR_IMAGES,
+    OUR_IMAGE,
     ROOT,
+    WORK_POOL,
     RayCluster,
     by_name,
     compose,
     containers,
     environment,
+    image_environment,
     kustomization,
     of_kind,
     pod_templates,
     resources,
     secret_references,
     services,
+    work_pool,
 )
 
 PROGRAMS = Path(sys.executable).parent
 GENERATED_SECRETS = {"beyond-iid-ray": {"auth_token"}}
 """Made by KubeRay for a RayCluster of this name."""
+OPEN_TO_CHOICE = {"GIT_SHA", "BEYOND_IID_QUIET", "BEYOND_IID_WORK_POOL"}
+"""Variables of the compose file that are no secrets and have a default."""
 
 
 def test_ray_cluster_has_known_fields_and_rays_version_and_start_parameters() -> None:
@@ -55,9 +63,11 @@ def test_ray_cluster_has_known_fields_and_rays_version_and_start_parameters() ->
 
 def test_compose_wants_every_secret_and_has_a_default_for_none(tmp_path: Path) -> None:
     text = (COMPOSE / "compose.yaml").read_text()
-    used = re.findall(r"\$\{(\w+)([^}]*)\}", text)
+    found = re.findall(r"\$\{(\w+)([^}]*)\}", text)
+    used = [one for one in found if one[0] not in OPEN_TO_CHOICE]
     assert used
     assert all(rest.startswith(":?") for _, rest in used), "unset and empty are refused"
+    assert {name for name, _ in found} - {name for name, _ in used} == OPEN_TO_CHOICE
     assert not re.findall(r"\$(?!\{|\$)\w+", text)
     write_secrets(tmp_path / "secrets")
     given = dict(line.split("=", 1) for line in (tmp_path / "secrets" / "compose.env").read_text().splitlines())
@@ -111,17 +121,18 @@ def hosts(value: Any) -> list[tuple[str, int]]:
 
 def test_every_variable_is_a_setting() -> None:
     own = {f"BEYOND_IID_{name.upper()}" for model in (Settings, RolePasswords) for name in model.model_fields}
+    own |= {option.envvar for option in typer.main.get_command(app).commands["deploy"].params if option.envvar}
     prefect = set(_get_settings_fields(PrefectSettings))
     sets = [service.get("environment", {}) for service in services().values()]
     sets += [environment(container) for container in containers().values()]
-    image = dict(re.findall(r"^(?:ENV|   ) (\w+)=(\S+)", (CONTAINER / "Containerfile").read_text(), re.MULTILINE))
-    names = {name for variables in (*sets, image) for name in variables}
+    names = {name for variables in (*sets, image_environment()) for name in variables}
     assert {name for name in names if name.startswith("BEYOND_IID_")} <= own
     assert {name for name in names if name.startswith("PREFECT_")} <= prefect
 
 
 def test_every_command_parses_with_the_program() -> None:
-    commands = [service["command"] for service in services().values() if service.get("image") in OUR_IMAGES]
+    commands = [service["command"] for service in services().values() if service.get("image") == OUR_IMAGE]
+    commands += [one["args"] for one in work_pool()["pod"]["initContainers"]]
     commands += [container.get("args", ["driver"]) for container in containers().values() if ours(container)]
     script = (CONTAINER / "driver").read_text().replace("\\\n", " ")
     commands += [
@@ -140,15 +151,17 @@ def test_every_command_parses_with_the_program() -> None:
 
 
 def ours(container: dict[str, Any]) -> bool:
-    return container["image"].split(":")[0] in OUR_IMAGES
+    return container["image"] == OUR_IMAGE
 
 
 _HELP: dict[tuple[str, ...], set[str]] = {}
 
 
 def options_of(program: str, *command: str) -> set[str]:
-    """The long options that a command's own help names."""
+    """The long options that a command's own help names; of Ray also those that it hides."""
     key = (program, *command)
+    if program == "ray":
+        return {option for one in ray_commands.commands[command[0]].params for option in one.opts}
     if key not in _HELP:
         shown = subprocess.run(
             [str(PROGRAMS / program), *command, "--help"],
@@ -164,17 +177,13 @@ def options_of(program: str, *command: str) -> set[str]:
 
 def test_images_agree_with_each_other_and_with_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert {(one["name"], str(one["newTag"])) for one in kustomization()["images"]} == {
-        (name, project["version"]) for name in OUR_IMAGES
-    }
+    overlay = yaml.safe_load((WORK_POOL / "kustomization.yaml").read_text())
+    for layer in (kustomization(), overlay):
+        assert layer["images"] == [{"name": OUR_IMAGE, "newTag": project["version"]}]
     used = {container["image"] for container in containers().values()}
-    assert used == {"beyond-iid", "beyond-iid-cuda", services()["postgres"]["image"]}
-    assert all(":" in service["image"] for service in services().values() if service["image"] not in OUR_IMAGES)
-    gpu = yaml.safe_load((COMPOSE / "compose.gpu.yaml").read_text())["services"]
-    assert set(gpu) <= set(services())
-    assert gpu["ray-head"]["image"] == containers()["ray-worker"]["image"] == "beyond-iid-cuda"
+    assert used == {OUR_IMAGE, services()["postgres"]["image"]}
+    assert all(":" in service["image"] for service in services().values() if service["image"] != OUR_IMAGE)
     text = (CONTAINER / "Containerfile").read_text()
-    assert set(gpu["ray-head"]["build"]["args"]) <= set(re.findall(r"^ARG (\w+)", text, re.MULTILINE))
     uid = re.search(r"^USER (\d+):(\d+)$", text, re.MULTILINE).groups()
     for component, template in pod_templates().items():
         if ours(containers()[component]):
@@ -199,8 +208,7 @@ def test_container_file_copies_what_exists_and_pins_by_the_constraints() -> None
 
 
 def test_kubernetes_work_pool_refers_to_what_the_base_has() -> None:
-    pools = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["work_pools"]
-    (pool,) = [one for one in pools if one["type"] == "kubernetes"]
+    pool = work_pool()
     base = set(secret_references(resources()))
     assert set(secret_references(pool)) <= base
     claims = {one["metadata"]["name"] for one in of_kind("PersistentVolumeClaim")}

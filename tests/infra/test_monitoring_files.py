@@ -94,7 +94,10 @@ def test_panels_do_not_overlap(dashboard: dict[str, Any]) -> None:
 
 
 def test_prometheus_scrapes_the_exporters_own_port_and_rays_discovery_file() -> None:
-    jobs = {job["job_name"]: job for job in yaml.safe_load((FOLDER / "prometheus.yaml").read_text())["scrape_configs"]}
+    text = (FOLDER / "prometheus.yaml").read_text()
+    jobs = {job["job_name"]: job for job in yaml.safe_load(text)["scrape_configs"]}
+    assert set(jobs) == {"beyond-iid", "ray", "prometheus"}
+    assert "Prefect" not in text, "what is not scraped is not promised"
     (target,) = jobs["beyond-iid"]["static_configs"][0]["targets"]
     assert target.rsplit(":", 1)[1] == str(DEFAULT_PORT)
     assert jobs["ray"]["file_sd_configs"][0]["files"] == [f"/tmp/ray/{PROMETHEUS_SERVICE_DISCOVERY_FILE}"]
