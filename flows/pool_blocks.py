@@ -98,7 +98,10 @@ class VllmTagging(_LanguageModelTagging):
     )
 
 
-Tagging = Annotated[ClassifierTagging | EmbeddingTagging | EndpointTagging | VllmTagging, Field(discriminator="engine")]
+Tagging = Annotated[
+    ClassifierTagging | EmbeddingTagging | EndpointTagging | VllmTagging,
+    Field(discriminator="engine", title="Engine"),  # the title of a form's button
+]
 """Any tagger; `engine` says which."""
 
 

@@ -62,6 +62,13 @@ def test_form_explains_every_field_at_every_level(deployment: Deployment) -> Non
         if part.get("type") in NUMBERS and not BOUNDS & set(part) and not key.endswith("options")
     ]  # what vLLM takes as its own options is vLLM's to bound
     assert not open_ended
+    nameless = [
+        key
+        for key, field in named.items()
+        for choice in field.get("anyOf", [])
+        if "oneOf" in choice and not choice.get("title")
+    ]  # a choice among choices is a button with its title
+    assert not nameless
     if "ExperimentConfig" in str(deployment.parameters) or deployment.experiment:
         assert len(named) > 60
         assert named["ExperimentConfig.name"]["pattern"]
