@@ -22,6 +22,7 @@ from tasks.pool.storage import write_instructions
 from tasks.tagging.classifier import ClassifierTagger, train_classifier
 from tasks.tagging.pool_rows import UntaggedSource, sample, untagged_rows
 from tasks.tagging.run import TaggingOutput, tag_pool
+from tasks.tagging.workers import Workers
 
 COPIES = 10
 """Times that the pool is written, each time with other words, into the file whose tagging is timed."""
@@ -83,11 +84,12 @@ def _write_copies(pool: Path, out: Path) -> int:
 
 
 def _tag(folder: Path, trained: Any, processes: int) -> None:
-    tag_pool(
-        untagged_rows(UntaggedSource((str(folder / "big.jsonl"),))),
-        ClassifierTagger(trained, processes),
-        TaggingOutput(folder / "out.jsonl", 0.5, "classifier"),
-    )
+    with Workers(processes) as workers:
+        tag_pool(
+            untagged_rows(UntaggedSource((str(folder / "big.jsonl"),))),
+            ClassifierTagger(trained, workers),
+            TaggingOutput(folder / "out.jsonl", 0.5, "classifier"),
+        )
 
 
 def _command(folder: Path, pool: Path, unlabelled: Path) -> None:
