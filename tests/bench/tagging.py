@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from tasks.finetune.smollm2 import save_smollm2
 from tasks.pool.config import FilesSource
 from tasks.pool.instruction import Instruction
 from tasks.pool.reader import read_pool
@@ -28,6 +27,7 @@ from tasks.tagging.classifier import ClassifierTagger, Features, train_classifie
 from tasks.tagging.confusion import Confusion
 from tasks.tagging.embedding import Embedder, EmbeddingTagger, load_embedder
 from tasks.tagging.outcome import Tag, Tagger
+from tasks.tagging.workers import Workers
 from tests.bench import tagging_speed
 
 DESCRIPTIONS = {
@@ -45,7 +45,8 @@ DESCRIPTIONS = {
     "Text Summarization": "Write a short summary, headline or title of a dialogue or article.",
 }
 LABELLED_ROWS = 20
-DRAWS = 5
+DRAWS = {"lexical": 5, "embedding": 1, "both": 1}
+"""Draws of the labelled rows: dense features take far longer to fit."""
 EMBEDDED_STRIDE = 5
 """Of the unlabelled rows every fifth is embedded: embedding takes a hundred times as long as counting words."""
 
@@ -96,10 +97,11 @@ def _classifier(
 ) -> Confusion:
     """Print right rows by draw, mean confidence and cross-validation over all draws; the first draw's confusion."""
     confusions, others = [], []
-    for draw in range(DRAWS):
-        trained = train_classifier(
-            _drawn(train, draw), unlabelled, tuple(sorted(DESCRIPTIONS)), features, embedder
-        )  # fmt: skip
+    for draw in range(DRAWS[features]):
+        with Workers(2) as workers:
+            trained = train_classifier(
+                _drawn(train, draw), unlabelled, tuple(sorted(DESCRIPTIONS)), features, embedder, workers
+            )
         confusion, confidence = _tagged(ClassifierTagger(trained), dev)
         confusions.append(confusion)
         others.append((confidence, trained.agreement.share))
@@ -169,6 +171,9 @@ def _language_model(data: Path) -> None:
 
 
 def _language_model_in(folder: Path, data: Path) -> None:
+    # Not at the top, which every tagging process imports too: it would start torch.
+    from tasks.finetune.smollm2 import save_smollm2
+
     save_smollm2(folder / "smollm2")
     with gzip.open(data / "dev.jsonl.gz", "rt") as lines:
         rows = [json.loads(line) for line in lines]
