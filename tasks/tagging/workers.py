@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,7 +31,7 @@ _WAITING_PARTS = 2
 class Workers:
     """As many processes as `count`; one is this process itself, and none is started.
 
-    They start with the first work and end with the context.
+    They start with the first work and end with the context; at once if it is left by an exception.
     """
 
     def __init__(self, count: int = 1) -> None:
@@ -42,14 +43,18 @@ class Workers:
         if self._count > 1:
             self._folder = tempfile.TemporaryDirectory()
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._count, context, _begin)
+            end, self._alive = context.Pipe(duplex=False)
+            self._pool = ProcessPoolExecutor(self._count, context, _begin, (end,))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._pool is not None:
+            if kind is not None:
+                self._alive.close()
             self._pool.shutdown(cancel_futures=True)
+            self._alive.close()
             self._folder.cleanup()
             self._pool = None
 
@@ -92,16 +97,15 @@ class Workers:
                 future.cancel()
 
 
-def _begin() -> None:
-    """Ctrl-C is the parent's to answer; a parent that was killed answers nothing any more."""
+def _begin(end: Connection) -> None:
+    """Ctrl-C is the parent's to answer: it closes its side of the pipe, as does its death."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(end,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
+def _end_with_parent(end: Connection) -> None:
+    end.poll(None)
+    os._exit(1)
 
 
 def _work(work: Callable[[Any, T], R], file: Path, part: T) -> R:

@@ -45,6 +45,23 @@ def test_an_error_in_a_process_arrives_after_the_parts_before_it() -> None:
     assert given == [0, 1, 2]
 
 
+def sleeps(seconds: float, part: int) -> int:
+    time.sleep(seconds)
+    return part
+
+
+def test_an_interruption_does_not_wait_for_the_parts_under_way() -> None:
+    def interrupted():
+        yield from range(2)
+        raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Workers(2) as workers:
+        list(workers.each(scaled, 1, range(2)))
+        list(workers.each(sleeps, 300.0, interrupted()))
+    assert time.monotonic() - start < 150
+
+
 PARENT = """
 import time
 from tasks.tagging.workers import Workers
