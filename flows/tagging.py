@@ -29,6 +29,7 @@ from tasks.tagging.outcome import Tagger
 from tasks.tagging.pool_rows import UntaggedRow, UntaggedSource, sample, untagged_rows
 from tasks.tagging.questions import TaggingQuestion, category_question, tags_question
 from tasks.tagging.tagged_files import companion
+from tasks.tagging.workers import Workers
 
 AUTO = "auto"
 
@@ -96,7 +97,7 @@ def make_engine(options: EngineOptions, source: UntaggedSource, out: Path, watch
     _check(options)
     listed = None if options.categories == AUTO else read_categories(Path(options.categories))
     if options.engine == "classifier":
-        return _classifier(options, source, listed, watch)
+        return _classifier(options, source, listed, watch, stack)
     if options.engine == "embedding" and listed is not None:
         embedder = load_embedder(options.embedding_model, _processes(options))
         return Engine(EmbeddingTagger(listed, embedder), "embedding", dict)
@@ -129,7 +130,9 @@ def _processes(options: EngineOptions) -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _classifier(options: EngineOptions, source: UntaggedSource, listed: Categories | None, watch: Watch) -> Engine:
+def _classifier(
+    options: EngineOptions, source: UntaggedSource, listed: Categories | None, watch: Watch, stack: ExitStack
+) -> Engine:
     if options.labelled is None:
         raise ValueError("the classifier has no labelled rows")
     read = read_labelled(options.labelled, None if listed is None else listed.names)
@@ -141,7 +144,9 @@ def _classifier(options: EngineOptions, source: UntaggedSource, listed: Categori
         unlabelled = sample(
             replace(source, paths=options.unlabelled, native_field=None), SAMPLE_ROWS, seed=0, on_row=advance
         )
-    trained = train_classifier(labelled, unlabelled, names, options.features, embedder)
+    # An embedding model uses all cores by itself, and would be copied into every process.
+    workers = stack.enter_context(Workers(cores if embedder is None else 1))
+    trained = train_classifier(labelled, unlabelled, names, options.features, embedder, workers)
     agreement = trained.agreement
     report = {
         "labelled": {"file": str(options.labelled), **read.report()},
@@ -152,9 +157,7 @@ def _classifier(options: EngineOptions, source: UntaggedSource, listed: Categori
             "mean_confidence": float(agreement.confidence.mean()),
         },
     }
-    # An embedding model uses all cores by itself, and would be copied into every process.
-    tagger = ClassifierTagger(trained, cores if embedder is None else 1)
-    return Engine(tagger, f"classifier {options.features}", lambda: report)
+    return Engine(ClassifierTagger(trained, workers), f"classifier {options.features}", lambda: report)
 
 
 def _model(

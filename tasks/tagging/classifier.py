@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import pickle
-import tempfile
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from tasks.errors import RunError
 from tasks.optional import need
 from tasks.pool.instruction import Instruction
-from tasks.tagging.batches import batches
+from tasks.tagging.batches import text_batches
 from tasks.tagging.embedding import Embedder, prompt_text
 from tasks.tagging.lexical import LexicalFeatures
 from tasks.tagging.linear import Agreement, LinearModel, fit_linear
 from tasks.tagging.outcome import Outcome, Tag
+from tasks.tagging.workers import Workers
 
 Features = Literal["lexical", "embedding", "both"]
 """What the classifier looks at."""
@@ -30,9 +23,9 @@ Features = Literal["lexical", "embedding", "both"]
 SAMPLE_ROWS = 10_000
 """Unlabelled rows that the classifier learns from, whatever the size of the pool."""
 
-_BATCH_ROWS = 500
-_WAITING_BATCHES = 3
-"""Batches under way per process: enough to keep it busy."""
+_BATCH_ROWS = 2000
+_BATCH_CHARACTERS = 4_000_000
+"""Keeps a process below some 300 MB where rows are long."""
 
 
 class FeatureReader:
@@ -84,8 +77,9 @@ def train_classifier(
     categories: tuple[str, ...],
     kind: Features = "lexical",
     embedder: Embedder | None = None,
+    workers: Workers | None = None,
 ) -> TrainedClassifier:
-    """Train on labelled rows and learn from unlabelled ones of the pool too.
+    """Train on labelled rows and learn from unlabelled ones of the pool too; on all `workers`, with the same result.
 
     A conversation that is in both counts as labelled only. See `tasks.tagging.linear.fit_linear` for the method and
     `tasks.tagging.lexical` for the features.
@@ -97,20 +91,21 @@ def train_classifier(
     place = {name: index for index, name in enumerate(categories)}
     labels = np.array([place[row.category] for row in labelled])
     features = reader.read(labelled)
-    model, agreement = fit_linear(features, labels, reader.read(others) if others else features[:0], categories)
+    unknown = reader.read(others) if others else features[:0]
+    model, agreement = fit_linear(features, labels, unknown, categories, workers=workers)
     return TrainedClassifier(reader, model, agreement)
 
 
 class ClassifierTagger:
-    """Applies a trained classifier on `processes` processes; one stays in this process.
+    """Applies a trained classifier on all `workers`; without any, in this process.
 
     The result does not depend on their number.
     """
 
-    def __init__(self, trained: TrainedClassifier, processes: int = 1) -> None:
+    def __init__(self, trained: TrainedClassifier, workers: Workers | None = None) -> None:
         self.categories = trained.model.categories
         self._trained = trained
-        self._processes = processes
+        self._workers = workers or Workers()
 
     def tag(self, rows: Iterable[Instruction]) -> Iterator[tuple[Instruction, Outcome]]:
         """The likeliest category of each row.
@@ -118,48 +113,6 @@ class ClassifierTagger:
         Raises:
             RunError: a process died.
         """
-        if self._processes == 1:
-            for batch in batches(rows, _BATCH_ROWS):
-                yield from zip(batch, self._trained.outcomes(batch), strict=True)
-            return
-        # Through a file: handed over in a pipe, it would block for ever if the new process died at its start.
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "classifier.pickle"
-            file.write_bytes(pickle.dumps(self._trained))
-            context = multiprocessing.get_context("spawn")
-            try:
-                with ProcessPoolExecutor(self._processes, context, _take, (file,)) as pool:
-                    yield from _ordered(pool, rows, self._processes * _WAITING_BATCHES)
-            except BrokenProcessPool as error:
-                raise RunError(
-                    "A tagging process died, perhaps for lack of memory. Run again with fewer --processes."
-                ) from error
-
-
-def _ordered(
-    pool: ProcessPoolExecutor, rows: Iterable[Instruction], limit: int
-) -> Iterator[tuple[Instruction, Outcome]]:
-    waiting: deque[tuple[tuple[Instruction, ...], Future[list[Tag]]]] = deque()
-    for batch in batches(rows, _BATCH_ROWS):
-        waiting.append((batch, pool.submit(_outcomes, batch)))
-        if len(waiting) >= limit:
-            done, future = waiting.popleft()
-            yield from zip(done, future.result(), strict=True)
-    while waiting:
-        done, future = waiting.popleft()
-        yield from zip(done, future.result(), strict=True)
-
-
-_trained_here: TrainedClassifier | None = None
-"""The classifier of a worker process, sent once and not with every batch."""
-
-
-def _take(file: Path) -> None:
-    global _trained_here  # noqa: PLW0603 - set once in a process of our own
-    _trained_here = pickle.loads(file.read_bytes())  # noqa: S301 - written by our parent in a folder of its own
-
-
-def _outcomes(rows: Sequence[Instruction]) -> list[Tag]:
-    if _trained_here is None:
-        raise ValueError("the process has no classifier")
-    return _trained_here.outcomes(rows)
+        parts = text_batches(rows, _BATCH_ROWS, _BATCH_CHARACTERS)
+        for batch, tags in self._workers.each(TrainedClassifier.outcomes, self._trained, parts):
+            yield from zip(batch, tags, strict=True)

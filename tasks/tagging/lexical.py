@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tasks.pool.instruction import Instruction
 from tasks.tagging.embedding import prompt_text
+from tasks.tagging.word_sequences import SequenceCounter, WordIds, first_words, last_words
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -23,6 +25,8 @@ ANSWER_WEIGHT = 0.5
 """Of the answer's words against the prompt's; chosen by cross-validation."""
 
 _WORD = re.compile(r"\w+|[^\w\s]")
+_LEAST_ROWS = 2
+_BEGIN, _END = "<", ">"
 
 
 class LexicalFeatures:
@@ -31,47 +35,70 @@ class LexicalFeatures:
     Blocks: word sequences of one or two of the prompt; sequences of up to `EDGE_ORDER` among its first and last
     `EDGE_WORDS` words; word sequences of one or two of the answer. A word is a run of letters and digits, or one
     punctuation mark; case is ignored. Terms of one row alone are dropped.
+
+    The same numbers, bit for bit, as those of scikit-learn's TfidfVectorizer on these terms, in half the time: a term
+    is never put together as text, but found by the numbers of its words.
     """
 
     def __init__(self, rows: Sequence[Instruction]) -> None:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        self._pairs, self._edges, self._answers = (
-            TfidfVectorizer(analyzer=terms, sublinear_tf=True, min_df=2) for terms in (_pairs, _edges, _pairs)
-        )
-        prompts, answers = _prompt_words(rows), _answer_words(rows)
-        self._pairs.fit(prompts)
-        self._edges.fit(prompts)
-        self._answers.fit(answers)
-        for vectorizer in (self._pairs, self._edges, self._answers):
-            vectorizer.analyzer = _Known(vectorizer.analyzer, vectorizer.vocabulary_)
+        prompts, answers = ([_WORD.findall(text) for text in texts] for texts in _texts(rows))
+        vocabularies = [_vocabulary(_pairs, prompts), _vocabulary(_edges, prompts), _vocabulary(_pairs, answers)]
+        self._prompt_words, self._answer_words = WordIds(vocabularies[0]), WordIds(vocabularies[2])
+        self._pairs = _Block(SequenceCounter(vocabularies[0], self._prompt_words))
+        self._edges = _Block(SequenceCounter(vocabularies[1], self._prompt_words, (_BEGIN, _END)))
+        self._answers = _Block(SequenceCounter(vocabularies[2], self._answer_words))
+        for block, counts in zip((self._pairs, self._edges, self._answers), self._counts(rows), strict=True):
+            block.fit(counts)
 
     def transform(self, rows: Sequence[Instruction]) -> csr_matrix:
         """Sparse features [n, terms]."""
         from scipy.sparse import hstack
 
-        prompts = _prompt_words(rows)
-        answers = ANSWER_WEIGHT * self._answers.transform(_answer_words(rows))
-        return hstack([self._pairs.transform(prompts), self._edges.transform(prompts), answers]).tocsr()
+        pairs, edges, answers = self._counts(rows)
+        return hstack(
+            [self._pairs.weigh(pairs), self._edges.weigh(edges), ANSWER_WEIGHT * self._answers.weigh(answers)]
+        ).tocsr()
+
+    def _counts(self, rows: Sequence[Instruction]) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
+        prompt_texts, answer_texts = _texts(rows)
+        prompts = self._prompt_words.read(map(_WORD.findall, prompt_texts))
+        answers = self._answer_words.read(map(_WORD.findall, answer_texts))
+        ends = {_BEGIN: first_words(prompts, EDGE_WORDS), _END: last_words(prompts, EDGE_WORDS)}
+        return (
+            self._pairs.counter.count({"": prompts}, 2),
+            self._edges.counter.count(ends, EDGE_ORDER),
+            self._answers.counter.count({"": answers}, 2),
+        )
 
 
-class _Known:
-    """Only the terms of the vocabulary: the vectorizer raises and catches an exception for each of the others."""
+class _Block:
+    """Counts of terms → their logarithms times rarity, each row of unit length."""
 
-    def __init__(self, terms: Callable[[list[str]], list[str]], vocabulary: Mapping[str, int]) -> None:
-        self._terms, self._vocabulary = terms, vocabulary
+    def __init__(self, counter: SequenceCounter) -> None:
+        from sklearn.feature_extraction.text import TfidfTransformer
 
-    def __call__(self, words: list[str]) -> list[str]:
-        vocabulary = self._vocabulary
-        return [term for term in self._terms(words) if term in vocabulary]
+        self.counter = counter
+        self._weights = TfidfTransformer(sublinear_tf=True)
+
+    def fit(self, counts: csr_matrix) -> None:
+        # Rows that have no term in common leave a block without columns, which scikit-learn refuses.
+        if counts.shape[1]:
+            self._weights.fit(counts)
+
+    def weigh(self, counts: csr_matrix) -> csr_matrix:
+        return self._weights.transform(counts, copy=False) if counts.shape[1] else counts
 
 
-def _prompt_words(rows: Sequence[Instruction]) -> list[list[str]]:
-    return [_WORD.findall(prompt_text(row).lower()) for row in rows]
+def _texts(rows: Sequence[Instruction]) -> tuple[list[str], list[str]]:
+    return [prompt_text(row).lower() for row in rows], [row.answer.lower() for row in rows]
 
 
-def _answer_words(rows: Sequence[Instruction]) -> list[list[str]]:
-    return [_WORD.findall(row.answer.lower()) for row in rows]
+def _vocabulary(terms: Callable[[list[str]], list[str]], rows: list[list[str]]) -> list[str]:
+    """Terms of at least `_LEAST_ROWS` rows, sorted."""
+    rows_with: Counter[str] = Counter()
+    for words in rows:
+        rows_with.update(set(terms(words)))
+    return sorted(term for term, count in rows_with.items() if count >= _LEAST_ROWS)
 
 
 def _pairs(words: list[str]) -> list[str]:
@@ -80,7 +107,7 @@ def _pairs(words: list[str]) -> list[str]:
 
 def _edges(words: list[str]) -> list[str]:
     terms = []
-    for mark, part in (("<", words[:EDGE_WORDS]), (">", words[-EDGE_WORDS:])):
+    for mark, part in ((_BEGIN, words[:EDGE_WORDS]), (_END, words[-EDGE_WORDS:])):
         for length in range(1, EDGE_ORDER + 1):
             terms += [mark + " ".join(part[i : i + length]) for i in range(len(part) - length + 1)]
     return terms

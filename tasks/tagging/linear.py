@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from tasks.tagging.embedding import softmax
+from tasks.tagging.workers import Workers
 
 FOLDS = 5
 """Parts of the cross-validation."""
@@ -74,7 +75,12 @@ class Agreement:
 
 
 def fit_linear(
-    features: Any, labels: np.ndarray, unlabelled: Any, categories: tuple[str, ...], seed: int = 0
+    features: Any,
+    labels: np.ndarray,
+    unlabelled: Any,
+    categories: tuple[str, ...],
+    seed: int = 0,
+    workers: Workers | None = None,
 ) -> tuple[LinearModel, Agreement]:
     """Fit one-against-rest linear support vectors with self-training, and calibrate them.
 
@@ -89,28 +95,44 @@ def fit_linear(
         unlabelled: unlabelled rows [m, terms]; m may be 0.
         categories: names [K].
         seed: of the folds.
+        workers: do the fits, which do not need each other; None: one after another in this process.
 
     Raises:
         ValueError: a category has fewer than `FOLDS` rows.
+        RunError: a process died.
     """
     from sklearn.model_selection import StratifiedKFold
 
     counts = np.bincount(labels, minlength=len(categories))
     if counts.min() < FOLDS:
         raise ValueError(f"category {categories[int(counts.argmin())]} has {counts.min()} rows; at least {FOLDS}")
+    folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels))
+    material = _Material(features, labels, unlabelled, len(categories))
+    wanted = [np.arange(len(labels)), *(rest for rest, _ in folds)]
+    (weights, offsets), *others = [fit for _, fit in (workers or Workers()).each(_self_trained, material, wanted)]
     margins = np.empty((len(labels), len(categories)))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    for rest, part in folds.split(np.zeros(len(labels)), labels):
-        weights, offsets = _self_trained(features[rest], labels[rest], unlabelled, len(categories))
-        margins[part] = features[part] @ weights + offsets
+    for (_, part), fold in zip(folds, others, strict=True):
+        margins[part] = features[part] @ fold[0] + fold[1]
     slope = _calibrate(margins, labels)
-    weights, offsets = _self_trained(features, labels, unlabelled, len(categories))
     chances = softmax(slope * margins)
     agreement = Agreement(chances.argmax(axis=1), labels, chances.max(axis=1))
     return LinearModel(categories, weights, offsets, slope), agreement
 
 
-def _self_trained(features: Any, labels: np.ndarray, unlabelled: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class _Material:
+    """What every fit needs: all labelled rows, their labels, all unlabelled rows, the number of categories."""
+
+    features: Any
+    labels: np.ndarray
+    unlabelled: Any
+    count: int
+
+
+def _self_trained(material: _Material, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights and offsets from some of the labelled rows, and all unlabelled ones."""
+    features, labels = material.features[rows], material.labels[rows]
+    unlabelled, count = material.unlabelled, material.count
     weights, offsets = _fit(features, labels, np.ones(len(labels)), count)
     if not unlabelled.shape[0]:
         return weights, offsets

@@ -1,4 +1,7 @@
-"""Accuracy of the tagging engines on real rows with hidden labels, and rows per second."""
+"""Accuracy of the tagging engines on real rows with hidden labels, with confusion tables, and rows per second.
+
+Names as arguments of `python -m tests.bench.tagging` choose parts: vllm, speed, accuracy.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 
-from tasks.finetune.smollm2 import save_smollm2
 from tasks.pool.config import FilesSource
 from tasks.pool.instruction import Instruction
 from tasks.pool.reader import read_pool
-from tasks.pool.storage import write_instructions
 from tasks.tagging.categories import Categories
 from tasks.tagging.classifier import ClassifierTagger, Features, train_classifier
+from tasks.tagging.confusion import Confusion
 from tasks.tagging.embedding import Embedder, EmbeddingTagger, load_embedder
-from tasks.tagging.labelled import read_labelled
 from tasks.tagging.outcome import Tag, Tagger
-from tasks.tagging.pool_rows import UntaggedSource, untagged_rows
-from tasks.tagging.run import TaggingOutput, tag_pool
+from tasks.tagging.workers import Workers
+from tests.bench import tagging_speed
 
 DESCRIPTIONS = {
     "Common Sense Reasoning": "Everyday situations, causes and intentions that any person would know.",
@@ -43,58 +45,88 @@ DESCRIPTIONS = {
     "Text Summarization": "Write a short summary, headline or title of a dialogue or article.",
 }
 LABELLED_ROWS = 20
-DRAWS = 5
+DRAWS = {"lexical": 5, "embedding": 1, "both": 1}
+"""Draws of the labelled rows: dense features take far longer to fit."""
 EMBEDDED_STRIDE = 5
 """Of the unlabelled rows every fifth is embedded: embedding takes a hundred times as long as counting words."""
-COPIES = 10
-"""Times that the pool is written into the file whose tagging is timed."""
 
 
-def main() -> None:
-    """Print accuracy on the dev rows, the confusion table of the command, and rows per second on two cores."""
+def main(parts: tuple[str, ...] = ()) -> None:
+    """Print tables of accuracy on the dev rows with confusion, and of speed; parts: vllm, speed, accuracy."""
     data = Path(os.environ.get("BEYOND_IID_TEST_DATA", Path(__file__).parents[3] / "shared" / "data")) / "realpool"
-    with tempfile.TemporaryDirectory() as folder:
-        _language_model(Path(folder), data)
     train = read_pool(FilesSource(paths=(str(data / "train.jsonl.gz"),))).instructions
     dev = read_pool(FilesSource(paths=(str(data / "dev.jsonl.gz"),))).instructions
-    with tempfile.TemporaryDirectory() as folder:
-        write_instructions(Path(folder) / "labelled.jsonl", _drawn(train, 0))
-        _speed(Path(folder), train)
-        _command(Path(folder), data)
-    _accuracies(train, dev)
+    known: dict[str, Callable[[], None]] = {
+        "vllm": lambda: _language_model(data),
+        "speed": lambda: tagging_speed.main(data, _drawn(train, 0)),
+        "accuracy": lambda: _accuracies(train, dev),
+    }
+    for name in parts or known:
+        known[name]()
 
 
 def _accuracies(train: tuple[Instruction, ...], dev: tuple[Instruction, ...]) -> None:
-    embedder = load_embedder(None, 2)
+    embedder = Remembering(load_embedder(None, 2))
     names = tuple(sorted(DESCRIPTIONS))
-    print("\n| engine | dev rows right, % | mean confidence, % | cross-validation, % |\n| --- | --- | --- | --- |")
+    print("\n| engine | unlabelled rows | dev rows right, % | mean confidence, % | cross-validation, % |")
+    print("| --- | --- | --- | --- | --- |")
+    confusions = {}
     for title, descriptions in (("names alone", [""] * len(names)), ("descriptions", map(DESCRIPTIONS.get, names))):
         tagger = EmbeddingTagger(Categories(names, tuple(text or "" for text in descriptions)), embedder)
-        right, confidence = _right(tagger, dev)
-        print(f"| embedding, {title} | {right:.1%} | {confidence:.1%} | – |", flush=True)
-    results = []
-    for draw in range(DRAWS):
-        results.append(_classifier(_drawn(train, draw), train, dev, "lexical", None))
-    right, confidence, crossed = np.mean(results, axis=0)
-    print(f"| classifier lexical, mean of {DRAWS} draws | {right:.1%} | {confidence:.1%} | {crossed:.1%} |", flush=True)
-    for features in ("embedding", "both"):
-        _classifier(_drawn(train, 0), train[::EMBEDDED_STRIDE], dev, features, embedder)
+        confusion, confidence = _tagged(tagger, dev)
+        confusions[f"embedding, {title}"] = confusion
+        right = f"{confusion.agreement:.1%} ± {confusion.standard_error:.1%}"
+        print(f"| embedding, {title} | – | {right} | {confidence:.1%} | – |", flush=True)
+    fewer = train[::EMBEDDED_STRIDE]
+    sets: tuple[tuple[Features, tuple[Instruction, ...]], ...] = (
+        ("lexical", train), ("lexical", fewer), ("embedding", fewer), ("both", fewer)
+    )  # fmt: skip
+    for features, unlabelled in sets:
+        title = f"classifier, {features}, {len(unlabelled):,} unlabelled rows"
+        confusions[f"{title}, first draw"] = _classifier(train, unlabelled, dev, features, embedder)
+    for title, confusion in confusions.items():
+        print(f"\n{title}: {confusion.agreement:.1%} of {confusion.total:,} rows right\n\n{_markdown(confusion)}")
 
 
 def _classifier(
-    labelled: list[Instruction],
+    train: tuple[Instruction, ...],
     unlabelled: tuple[Instruction, ...],
     dev: tuple[Instruction, ...],
     features: Features,
-    embedder: Embedder | None,
-) -> tuple[float, float, float]:
-    """Share right and mean confidence on the dev rows, and cross-validated agreement; printed as a row."""
-    trained = train_classifier(labelled, unlabelled, tuple(sorted(DESCRIPTIONS)), features, embedder)
-    right, confidence = _right(ClassifierTagger(trained), dev)
-    crossed = trained.agreement.share
-    rows = f"{len(unlabelled):,} unlabelled rows"
-    print(f"| classifier {features}, {rows} | {right:.1%} | {confidence:.1%} | {crossed:.1%} |", flush=True)
-    return right, confidence, crossed
+    embedder: Embedder,
+) -> Confusion:
+    """Print right rows by draw, mean confidence and cross-validation over all draws; the first draw's confusion."""
+    confusions, others = [], []
+    for draw in range(DRAWS[features]):
+        with Workers(2) as workers:
+            trained = train_classifier(
+                _drawn(train, draw), unlabelled, tuple(sorted(DESCRIPTIONS)), features, embedder, workers
+            )
+        confusion, confidence = _tagged(ClassifierTagger(trained), dev)
+        confusions.append(confusion)
+        others.append((confidence, trained.agreement.share))
+    rights = [confusion.agreement for confusion in confusions]
+    confidence, crossed = np.mean(others, axis=0)
+    print(
+        f"| classifier, {features} | {len(unlabelled):,} | {', '.join(f'{100 * right:.1f}' for right in rights)}; "
+        f"mean **{np.mean(rights):.1%}** | {confidence:.1%} | {crossed:.1%} |",
+        flush=True,
+    )
+    return confusions[0]
+
+
+class Remembering:
+    """An embedder that embeds each text once."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._known: dict[str, np.ndarray] = {}
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors [n, d]."""
+        if new := list(dict.fromkeys(text for text in texts if text not in self._known)):
+            self._known.update(zip(new, self._embedder.encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
 
 
 def _drawn(train: tuple[Instruction, ...], draw: int) -> list[Instruction]:
@@ -106,71 +138,42 @@ def _drawn(train: tuple[Instruction, ...], draw: int) -> list[Instruction]:
     return [rows[i] for _, rows in sorted(groups.items()) for i in generator.choice(len(rows), LABELLED_ROWS, False)]
 
 
-def _right(tagger: Tagger, rows: tuple[Instruction, ...]) -> tuple[float, float]:
-    """Share of rows whose tag is their label, and mean confidence."""
-    tags = [(row, tag) for row, tag in tagger.tag(rows) if isinstance(tag, Tag)]
-    return (
-        float(np.mean([tag.category == row.category for row, tag in tags])),
-        float(np.mean([tag.confidence for _, tag in tags])),
-    )
+def _tagged(tagger: Tagger, rows: tuple[Instruction, ...]) -> tuple[Confusion, float]:
+    """Labels against tags, and the mean confidence."""
+    confusion, confidences = Confusion(), []
+    for row, tag in tagger.tag(rows):
+        assert isinstance(tag, Tag)
+        confusion.add(row.category, tag.category)
+        confidences.append(tag.confidence)
+    return confusion, float(np.mean(confidences))
 
 
-def _speed(folder: Path, train: tuple[Instruction, ...]) -> None:
-    big = folder / "big.jsonl"
-    with big.open("w") as stream:
-        for copy in range(COPIES):
-            for row in train:
-                messages = [{"role": role, "content": content} for role, content in row.messages]
-                stream.write(json.dumps({"id": f"{copy} {row.id}", "messages": messages}) + "\n")
-    labelled = read_labelled(folder / "labelled.jsonl", None).rows
-    trained = train_classifier(labelled, train, tuple(sorted(DESCRIPTIONS)))
-    rows = len(train) * COPIES
-    print("\n| processes | rows | s | rows/s | processor s | rows/processor s | load |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
-    for processes in (1, 2):
-        start, used = time.perf_counter(), _processor_seconds()
-        tag_pool(
-            untagged_rows(UntaggedSource((str(big),))),
-            ClassifierTagger(trained, processes),
-            TaggingOutput(folder / "out.jsonl", 0.5, "classifier"),
-        )
-        wall, spent = time.perf_counter() - start, _processor_seconds() - used
-        load = psutil.getloadavg()[0]
-        print(
-            f"| {processes} | {rows:,} | {wall:.1f} | {rows / wall:,.0f} | {spent:.1f} | {rows / spent:,.0f} "
-            f"| {load:.0f} |",
-            flush=True,
-        )
+def _markdown(confusion: Confusion) -> str:
+    """The table with columns numbered as the rows are, so that it fits a page; empty where there is no row."""
+    natives = sorted({native for native, _ in confusion.counts})
+    others = sorted({category for _, category in confusion.counts} - set(natives))
+    columns = [*natives, *others]
+    lines = ["| label | " + " | ".join(str(number) for number in range(1, len(columns) + 1)) + " | right |"]
+    lines.append("| --- |" + " --- |" * (len(columns) + 1))
+    for number, native in enumerate(natives, start=1):
+        counts = [confusion.counts[native, category] for category in columns]
+        cells = [str(count) if count else "" for count in counts]
+        cells[number - 1] = f"**{counts[number - 1]}**"
+        lines.append(f"| {number} {native} | {' | '.join(cells)} | {counts[number - 1] / sum(counts):.0%} |")
+    lines += [f"\nColumn {number}: {other}" for number, other in enumerate(others, start=len(natives) + 1)]
+    return "\n".join(lines)
 
 
-def _processor_seconds() -> float:
-    """Of this process and of its children that have ended."""
-    return sum(os.times()[:4])
+def _language_model(data: Path) -> None:
+    """SmolLM2-135M through `--engine vllm`: its start, rows per second after it, agreement and confusion."""
+    with tempfile.TemporaryDirectory() as folder:
+        _language_model_in(Path(folder), data)
 
 
-def _command(folder: Path, data: Path) -> None:
-    """What the command prints, confusion table included."""
-    arguments = [
-        *(
-            "tag",
-            "--data",
-            str(data / "dev.jsonl.gz"),
-            "--engine",
-            "classifier",
-            "--labelled",
-            str(folder / "labelled.jsonl"),
-        ),
-        *("--unlabelled", str(data / "train.jsonl.gz"), "--out", str(folder / "dev.jsonl")),
-        *("--compare-with", "category", "--minimum-confidence", "0.6"),
-    ]
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "beyond-iid"), *arguments], check=True, capture_output=True, text=True
-    )
-    print(f"\n```\n{done.stdout}```")
+def _language_model_in(folder: Path, data: Path) -> None:
+    # Not at the top, which every tagging process imports too: it would start torch.
+    from tasks.finetune.smollm2 import save_smollm2
 
-
-def _language_model(folder: Path, data: Path) -> None:
-    """SmolLM2-135M through `--engine vllm`: what the command prints, its start, and rows per second after it."""
     save_smollm2(folder / "smollm2")
     with gzip.open(data / "dev.jsonl.gz", "rt") as lines:
         rows = [json.loads(line) for line in lines]
@@ -199,13 +202,17 @@ def _language_model(folder: Path, data: Path) -> None:
     while answers.read_bytes().count(b"\n") < len(rows) and process.poll() is None:
         time.sleep(0.2)
     last = time.perf_counter() - start
-    printed, _ = process.communicate()
+    process.communicate()
     print("\n| rows | s to the first answers | rows/s after them | s in all | load |\n| --- | --- | --- | --- | --- |")
     speed = (len(rows) - at_first) / (last - first)
     wall, load = time.perf_counter() - start, psutil.getloadavg()[0]
     print(f"| {len(rows):,} | {first:.0f} | {speed:.1f} | {wall:.0f} | {load:.0f} |")
-    print(f"\n```\n{printed}```", flush=True)
+    confusion = Confusion()
+    counts = json.loads((folder / "tagged.summary.json").read_text())["native_labels"]["counts"]
+    confusion.counts.update({(native, category): count for native, category, count in counts})
+    share = f"{confusion.agreement:.1%} ± {confusion.standard_error:.1%}"
+    print(f"\nvllm, SmolLM2-135M: {share} of {confusion.total:,} rows right\n\n{_markdown(confusion)}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(tuple(sys.argv[1:]))

@@ -113,7 +113,7 @@ def test_chat_template_cannot_reach_python(tmp_path: Path, mark: Path) -> None:
     assert not mark.exists()
 
 
-OWN_PROCESSES = {"tasks/tagging/classifier.py"}
+OWN_PROCESSES = {"tasks/tagging/workers.py"}
 """Hand what they have just made to processes of their own, through a temporary folder that nobody else can write."""
 
 

@@ -11,7 +11,8 @@ from tasks.pool.config import FilesSource
 from tasks.pool.reader import read_pool
 from tasks.tagging.classifier import ClassifierTagger, TrainedClassifier, train_classifier
 from tasks.tagging.outcome import Tag
-from tests.tasks.tagging.rows import WORDS, made_up
+from tasks.tagging.workers import Workers
+from tests.tasks.tagging.rows import WORDS, instruction, made_up
 
 NAMES = tuple(sorted(WORDS))
 
@@ -39,7 +40,7 @@ def test_a_row_of_no_subject_has_low_confidence() -> None:
 
 
 def test_several_processes_give_what_one_gives_in_order_and_read_ahead_a_few_batches() -> None:
-    classifier, rows = trained(), made_up(1400, 3)
+    classifier, rows = trained(), made_up(3000, 3)
     read = 0
 
     def counted():
@@ -48,12 +49,30 @@ def test_several_processes_give_what_one_gives_in_order_and_read_ahead_a_few_bat
             read += 1
             yield row
 
-    stream = ClassifierTagger(classifier, processes=2).tag(counted())
-    first = next(stream)
-    assert read <= 2 * 3 * 500
-    together = [first, *stream]
+    with Workers(2) as workers:
+        stream = ClassifierTagger(classifier, workers).tag(counted())
+        first = next(stream)
+        assert read <= 2 * 2 * 2000 < len(rows)
+        together = [first, *stream]
+        taught = train_classifier(made_up(20, 0), made_up(100, 1), NAMES, workers=workers)
     assert [row.id for row, _ in together] == [row.id for row in rows]
     assert together == list(ClassifierTagger(classifier).tag(rows))
+    np.testing.assert_array_equal(taught.model.weights, classifier.model.weights)
+    assert taught.model.slope == classifier.model.slope
+    np.testing.assert_array_equal(taught.agreement.confidence, classifier.agreement.confidence)
+
+
+def test_long_rows_are_read_in_shorter_batches() -> None:
+    read = 0
+
+    def long_rows():
+        nonlocal read
+        for number in range(40):
+            read += 1
+            yield instruction(f"boil {number} " + "x" * 1_000_000)
+
+    next(ClassifierTagger(trained()).tag(long_rows()))
+    assert read == 4
 
 
 class DiesWhereItArrives:
@@ -64,8 +83,8 @@ class DiesWhereItArrives:
 def test_a_process_that_dies_at_its_start_ends_the_tagging() -> None:
     classifier = trained()
     deadly = TrainedClassifier(DiesWhereItArrives(), classifier.model, classifier.agreement)
-    with pytest.raises(RunError, match="A tagging process died"):
-        list(ClassifierTagger(deadly, processes=2).tag(made_up(10, 0)))
+    with Workers(2) as workers, pytest.raises(RunError, match="A tagging process died"):
+        list(ClassifierTagger(deadly, workers).tag(made_up(10, 0)))
 
 
 def test_labels_of_the_unlabelled_rows_are_not_looked_at() -> None:
