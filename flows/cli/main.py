@@ -33,7 +33,7 @@ from flows.cli import (
     taxonomy,
     workers,
 )
-from infra.errors import InfraError
+from infra.errors import InfraError, ServerLostError
 from tasks.errors import BeyondIIDError
 
 _HELP = """Measure how categories of instruction data help, hurt and build on each other, and act on it.
@@ -92,6 +92,8 @@ def main() -> None:
         app()
     except (BeyondIIDError, InfraError) as error:
         _say(str(error))
+        if isinstance(error, ServerLostError):
+            experiments.leave_at_once(error.exit_code)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; keep Python from complaining at exit.
