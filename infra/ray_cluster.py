@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from infra.environment import RAY_DEFAULTS, RAY_ON_LOOPBACK, with_project
+from infra.environment import RAY_DEFAULTS, RAY_DRIVER, RAY_ON_LOOPBACK, with_project
 from infra.errors import ConfigurationError
 from infra.security import credentials_hidden, require_ray_token
 
@@ -60,7 +60,7 @@ def ray_cluster(address: str | None, *, allow_insecure: bool = False) -> Iterato
     # Ray warns that a local cluster has token authentication, which is what we want.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     alone = not address and "ray" not in sys.modules
-    for name, value in {**RAY_DEFAULTS, **(RAY_ON_LOOPBACK if alone else {})}.items():
+    for name, value in {**RAY_DEFAULTS, **RAY_DRIVER, **(RAY_ON_LOOPBACK if alone else {})}.items():
         os.environ.setdefault(name, value)
     import ray
 
