@@ -29,6 +29,7 @@ class Case:
         environment: of the first start.
         small_disk: megabytes of a file system of its own for the artifact store; needs root.
         drivers: commands started at once.
+        may_leave: what the first start's end may leave running, in the words of `Laboratory.leftovers`.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Case:
     environment: Callable[[], dict[str, str]] = dict
     small_disk: int = 0
     drivers: int = 1
+    may_leave: frozenset[str] = frozenset()
+
+
+AFTER_A_KILL = frozenset({"Postgres", "raylet", "gcs_server", "Ray worker", "Ray helper"})
+"""A killed command closes nothing: its Postgres serves on until the next start, which takes it over; Ray's processes
+notice by themselves that their driver is gone, in seconds or a minute. The Prefect server ends with its last user."""
 
 
 def all_cases() -> dict[str, Case]:
@@ -53,7 +60,13 @@ def all_cases() -> dict[str, Case]:
     }
     cases = [
         # Validation starts at once where everything is measured; optimize has no cluster unless something was trained.
-        Case(f"{victim}-{phase}", fault, phase, MEASURED_SEEDS if phase == "validate" else (*MEASURED_SEEDS, 3))
+        Case(
+            f"{victim}-{phase}",
+            fault,
+            phase,
+            MEASURED_SEEDS if phase == "validate" else (*MEASURED_SEEDS, 3),
+            may_leave=AFTER_A_KILL if victim == "driver" else frozenset(),
+        )
         for phase in PHASES
         for victim, fault in kills.items()
     ]
