@@ -131,7 +131,9 @@ def prefect_environment(verbose: bool) -> Iterator[None]:
         os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1" if own else "4")
         if not verbose:
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-            logging.raiseExceptions = False  # a log line that does not reach the server is no news for the terminal
+            # Log lines and events that do not reach the server are no news for the terminal.
+            os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+            logging.raiseExceptions = False
         print(f"Watch it in the Prefect UI: {url.removesuffix('/api')}", file=sys.stderr)
         try:
             yield

@@ -33,6 +33,7 @@ from flows.cli import (
     taxonomy,
     workers,
 )
+from flows.monitor_log import without_known_secrets, without_secrets
 from infra.errors import InfraError, ServerLostError
 from tasks.errors import BeyondIIDError
 
@@ -100,18 +101,20 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        _say(f"unexpected {type(error).__name__}: {error}\nThe details are in {_write_details()}.")
+        _say(
+            f"unexpected {type(error).__name__}: {without_secrets(str(error))}\nThe details are in {_write_details()}."
+        )
         sys.exit(1)
 
 
 def _write_details() -> Path:
-    """Write the current exception's traceback to a file of its own."""
+    """Write the current exception's traceback, without credentials, to a file of its own."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="beyond-iid-", suffix=".log", delete=False, encoding="utf-8"
     ) as details:
-        traceback.print_exc(file=details)
+        details.write(without_secrets(traceback.format_exc()))
     return Path(details.name)
 
 
 def _say(text: str) -> None:
-    print(f"beyond-iid: {text}", file=sys.stderr)
+    print(f"beyond-iid: {without_known_secrets(text)}", file=sys.stderr)
