@@ -13,6 +13,7 @@ from db import interventions as plan_store
 from db import runs as run_store
 from db.base import Phase
 from db.measurements import run_table
+from flows.abandoned_runs import fail_abandoned
 from flows.announcements import EXPERIMENT_MEASURED, hand_on
 from flows.cancellation import close_cancelled
 from flows.conclusions import baseline_and_limits
@@ -34,6 +35,7 @@ from tasks.sequential.choose import Next, SequentialPlan, first_runs, next_runs
 def prepared_experiment(config: ExperimentConfig) -> Iterator[Prepared]:
     """Open the workspace and prepare the experiment in it, once no other flow works on it."""
     with workspace() as opened, alone(opened.database, config.name), marked_as_working(config.name):
+        fail_abandoned(opened, config.name)
         yield prepare(config, opened)
 
 
