@@ -34,6 +34,7 @@ _SECRET_VARIABLE = re.compile(
     r"(?i)token|password|passwd|secret|api_?key|auth_string|credential|(database|connection)_url"
 )
 _NAMES_A_PLACE = re.compile(r"(?i)_(path|file|folder|dir)$")
+_URL_OPTION = re.compile(r"[?&]password=([^&]+)")
 _SHORTEST_SECRET = 8
 
 
@@ -60,6 +61,7 @@ def without_known_secrets(text: str) -> str:
 def _parts(name: str, value: str) -> Iterator[str]:
     """What is secret by itself: the password in a URL, as it is written and as it is meant; that after user:."""
     if "://" in value:
+        yield from map(unquote, _URL_OPTION.findall(value))
         credentials = value.partition("://")[2].partition("/")[0].rpartition("@")[0]
     else:
         credentials = value if name.upper().endswith("AUTH_STRING") else ""

@@ -48,8 +48,8 @@ class HeadWatch:
         if now - self._silent_since >= self._patience:
             raise InfraError(
                 f"The head of the Ray cluster at {self._address} is gone: nothing has answered there for "
-                f"{now - self._silent_since:.0f} s. Run the same command again, once the cluster is back where it is "
-                "not this command's own: what has finished is stored, and nothing is trained twice."
+                f"{now - self._silent_since:.0f} s. Run the same command again (where the cluster is not its own, once "
+                "that is back): what has finished is stored, and nothing is trained twice."
             )
 
     def _answers(self) -> bool:
