@@ -73,7 +73,8 @@ def all_cases() -> dict[str, Case]:
     cases += [
         Case("disk-full", faults.fill_disk, small_disk=4),
         Case("hang", faults.stop_worker, resources=_timeout()),
-        Case("memory-limit", faults.starve_workers),
+        # A process without memory may end, or hang with its result in its hands: then the run's time limit cuts it.
+        Case("memory-limit", faults.starve_workers, resources=_timeout()),
         Case("memory-node", faults.fill_memory, environment=_memory_threshold),
         Case("cancel", faults.cancel),
         Case("two-drivers", None, drivers=2),
