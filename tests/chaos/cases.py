@@ -74,7 +74,7 @@ def all_cases() -> dict[str, Case]:
         Case("disk-full", faults.fill_disk, small_disk=4),
         Case("hang", faults.stop_worker, resources=_timeout()),
         # A process without memory may end, or hang with its result in its hands: then the run's time limit cuts it.
-        Case("memory-limit", faults.starve_workers, resources=_timeout()),
+        Case("memory-limit", faults.starve_workers, resources=_timeout(1.0)),
         Case("memory-node", faults.fill_memory, environment=_memory_threshold),
         Case("cancel", faults.cancel),
         Case("two-drivers", None, drivers=2),
@@ -82,10 +82,10 @@ def all_cases() -> dict[str, Case]:
     return {case.name: case for case in cases}
 
 
-def _timeout() -> dict[str, Any]:
+def _timeout(minutes: float = 0.5) -> dict[str, Any]:
     from flows.config import Resources
 
-    return {"run_timeout_minutes": 0.5} if "run_timeout_minutes" in Resources.model_fields else {}
+    return {"run_timeout_minutes": minutes} if "run_timeout_minutes" in Resources.model_fields else {}
 
 
 def _memory_threshold() -> dict[str, str]:
