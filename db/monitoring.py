@@ -10,6 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.base import AnalysisKind, Phase, RunState
 from db.columns import among
+from db.experiment_locks import abandoned
 from db.experiments import current_experiments
 from db.models import Analysis, DatasetEvent, Experiment, InterventionRow, PlannedRun, Run, ScoreRow
 from db.runs import SCORE_COLUMNS, score_of
@@ -99,6 +100,24 @@ def states_in_plans(session: Session) -> dict[RunState, int]:
     rows = session.execute(select(Run.state, func.count()).where(Run.id.in_(wanted)).group_by(Run.state))
     found = {RunState(state): number for state, number in rows}
     return {state: found.get(state, 0) for state in RunState}
+
+
+def abandoned_counts(session: Session, experiments: Collection[int]) -> dict[tuple[int, Phase], int]:
+    """Of the running ones among `run_counts`: those on whose experiment nobody works; 0 left out."""
+    plans = _current_plans(experiments)
+    rows = session.execute(
+        select(plans.c.experiment_id, plans.c.phase, func.count())
+        .join(Run, Run.id == plans.c.run_id)
+        .where(abandoned(session))
+        .group_by(plans.c.experiment_id, plans.c.phase)
+    )
+    return {(key, Phase(phase)): number for key, phase, number in rows}
+
+
+def abandoned_in_plans(session: Session) -> int:
+    """Of the running ones among `states_in_plans`: those on whose experiment nobody works."""
+    wanted = select(_current_plans(None).c.run_id)
+    return session.scalars(select(func.count()).where(Run.id.in_(wanted), abandoned(session))).one()
 
 
 def latest_experiments(session: Session, most: int) -> list[tuple[int, str]]:

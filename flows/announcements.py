@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from tasks.errors import RunError
 
 DATASET_LANDED = "beyond-iid.dataset.landed"
 EXPERIMENT_MEASURED = "beyond-iid.experiment.measured"
@@ -41,3 +44,45 @@ def announce(event: str, name: str, labels: Mapping[str, str] | None = None) -> 
         # RuntimeError is what the client says of a server that it does not reach.
         return False
     return True
+
+
+def hand_on(event: str, name: str, following: str, labels: Mapping[str, str] | None = None) -> None:
+    """Tell the server that a phase of an experiment is done, where a deployment goes on from there.
+
+    Args:
+        event: one of this module's events.
+        name: the experiment.
+        following: the deployment that an automation starts.
+        labels: what an automation may match besides.
+
+    Raises:
+        RunError: the server did not take it, so that nothing would start; says what to start by hand.
+    """
+    if not announce(event, name, labels):
+        raise RunError(
+            f"The results of {name} are stored, but the Prefect server did not take the event {event}, so the next "
+            f"phase does not start by itself. Start the deployment {following} with name={name} by hand (prefect "
+            f"deployment run {following} --param name={name}), or this one again: what has finished is not repeated."
+        )
+
+
+def is_answered(event: str) -> bool:
+    """Whether an automation that is switched on, on the server of PREFECT_API_URL, waits for the event.
+
+    True where the server does not say.
+    """
+    from httpx import HTTPError
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            found = client.request("POST", "/automations/filter", json={"limit": 200}).json()
+    except (HTTPError, OSError, RuntimeError):
+        return True
+    return any(one["enabled"] and event in _expected(one["trigger"]) for one in found)
+
+
+def _expected(trigger: Mapping[str, Any]) -> set[str]:
+    """Events that a trigger, or one inside it, counts."""
+    inside = (_expected(one) for one in trigger.get("triggers", ()))
+    return set(trigger.get("expect", ())).union(*inside)

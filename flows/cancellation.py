@@ -10,7 +10,7 @@ from httpx import TransportError
 from prefect import Flow, State
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.runtime import flow_run
+from prefect.runtime import flow_run as current
 from prefect.states import Cancelled
 
 from flows.one_try import OneTry
@@ -31,7 +31,7 @@ class Cancellation:
 
     def __init__(self) -> None:
         """Remember the current flow run and those above it; call inside a flow."""
-        identities = (flow_run.get_id(), flow_run.get_parent_flow_run_id(), flow_run.get_root_flow_run_id())
+        identities = (current.get_id(), current.get_parent_flow_run_id(), current.get_root_flow_run_id())
         self._runs = tuple(dict.fromkeys(UUID(str(identity)) for identity in identities if identity))
         self._prefect = OneTry()
         self._next = 0.0
@@ -56,10 +56,10 @@ class Cancellation:
             )
 
 
-def close_cancelled(_flow: Flow[..., Any], run: FlowRun, _state: State[Any]) -> None:
+def close_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Hook `on_cancellation` of a flow: put its run from Cancelling to Cancelled once it has ended.
 
     A Prefect worker does so for the runs it started; for those of the command line nobody would.
     """
     with get_client(sync_client=True) as client:
-        client.set_flow_run_state(run.id, Cancelled(message="Cancelled; what has finished is stored."), force=True)
+        client.set_flow_run_state(flow_run.id, Cancelled(message="Cancelled; what has finished is stored."), force=True)

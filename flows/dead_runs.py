@@ -23,6 +23,8 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.runtime import flow_run
 from prefect.states import Crashed
 
+from flows.one_try import OneTry
+
 _OPEN = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _MESSAGE = "Its process ended without a word (killed, or its machine was lost); a later start goes on."
 
@@ -37,6 +39,7 @@ def marked_as_working(experiment: str) -> Iterator[None]:
     """
     own = UUID(str(flow_run.get_id()))
     mark = f"works on {experiment}"
+    at_the_end = OneTry()
     with get_client(sync_client=True) as client:
         holders = client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
@@ -53,7 +56,7 @@ def marked_as_working(experiment: str) -> Iterator[None]:
         yield
     finally:
         # A server that is gone keeps the mark; the run's end will not reach it either.
-        with suppress(HTTPError, OSError, RuntimeError), get_client(sync_client=True) as client:
+        with suppress(HTTPError, OSError, RuntimeError), at_the_end.client() as client:
             client.update_flow_run(own, tags=tags)
 
 

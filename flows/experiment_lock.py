@@ -6,7 +6,6 @@ database's session is the experiment's own, and ends with its holder.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from prefect.exceptions import MissingContextError
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.experiment_locks import lock_key
 from db.session import Database
 from flows.cancellation import Cancellation
 
@@ -32,7 +32,7 @@ def alone(database: Database, name: str) -> Iterator[None]:
     Raises:
         RunCancelledError: a person cancelled the flow run while it waited.
     """
-    key = int.from_bytes(hashlib.sha256(f"experiment {name}".encode()).digest()[:8], signed=True)
+    key = lock_key(name)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         _wait(connection, key, name)
         try:

@@ -25,6 +25,7 @@ from flows.planning import PlannedRun
 from flows.retention import settle, store_scores
 from flows.run_board import RunBoard
 from flows.workspace import Workspace
+from infra.ray_head import connected_head
 from tasks.errors import InputError
 
 _POLL_SECONDS = 0.5
@@ -106,7 +107,7 @@ def _do_all(board: RunBoard, identities: list[str], monitor: Monitor, done_befor
         persist_result=False,
     )(board.execute)
     submit: Any = fine_tune.submit
-    cancellation = Cancellation()
+    cancellation, head = Cancellation(), connected_head()
     with board.stopping_on_exit():
         futures: dict[PrefectConcurrentFuture[Any], str] = {  # of a thread pool, see `fan_out`
             submit(identity=identity, label=board.runs[identity].label): identity for identity in identities
@@ -119,6 +120,7 @@ def _do_all(board: RunBoard, identities: list[str], monitor: Monitor, done_befor
             pending = {future for future in pending if future.wrapped_future not in finished}
             monitor.update(done_before + len(futures) - len(pending))
             cancellation.check()
+            head.check()
     reasons = {identity: _why_failed(future) for future, identity in futures.items()}
     return [(identity, reason) for identity, reason in reasons.items() if reason]
 

@@ -13,7 +13,8 @@ from db import interventions as plan_store
 from db import runs as run_store
 from db.base import Phase
 from db.measurements import run_table
-from flows.announcements import EXPERIMENT_MEASURED, announce
+from flows.abandoned_runs import fail_abandoned
+from flows.announcements import EXPERIMENT_MEASURED, hand_on
 from flows.cancellation import close_cancelled
 from flows.conclusions import baseline_and_limits
 from flows.config import ExperimentConfig
@@ -34,6 +35,7 @@ from tasks.sequential.choose import Next, SequentialPlan, first_runs, next_runs
 def prepared_experiment(config: ExperimentConfig) -> Iterator[Prepared]:
     """Open the workspace and prepare the experiment in it, once no other flow works on it."""
     with workspace() as opened, alone(opened.database, config.name), marked_as_working(config.name):
+        fail_abandoned(opened, config.name)
         yield prepare(config, opened)
 
 
@@ -43,10 +45,13 @@ def measure(config: ExperimentConfig) -> None:
 
     Args:
         config: The experiment: its pool, design, recipe and where runs go.
+
+    Raises:
+        RunError: runs without scores; or all are in, but the server was not there to be told.
     """
     with prepared_experiment(config) as prepared:
         measure_interventions(prepared)
-    announce(EXPERIMENT_MEASURED, config.name)
+    hand_on(EXPERIMENT_MEASURED, config.name, "optimize/optimize")
 
 
 def measure_interventions(prepared: Prepared) -> FanOutResult:

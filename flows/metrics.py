@@ -16,6 +16,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from db.base import Phase, RunState
 from db.models import Run
 from db.monitoring import (
+    abandoned_counts,
+    abandoned_in_plans,
     events_waiting,
     failure_reasons,
     histogram,
@@ -66,23 +68,34 @@ class RunCollector(Collector):
 def _of_runs(session: Session) -> Iterator[Metric]:
     runs = GaugeMetricFamily(
         "beyond_iid_runs",
-        f"Runs of an experiment's current plan (the {MOST_EXPERIMENTS} experiments recorded last).",
+        f"Runs of an experiment's current plan (the {MOST_EXPERIMENTS} experiments recorded last); abandoned: marked "
+        "as running, but nothing works on the experiment.",
         labels=["experiment", "phase", "state"],
     )
     names = dict(latest_experiments(session, MOST_EXPERIMENTS))
-    counts = run_counts(session, names)
+    counts, lost = run_counts(session, names), abandoned_counts(session, names)
     for key, name in names.items():
         for phase in Phase:
             if any((key, phase, state) in counts for state in RunState):
+                without_driver = lost.get((key, phase), 0)
                 for state in RunState:
-                    runs.add_metric([name, phase.value, state.value], counts.get((key, phase, state), 0))
+                    number = counts.get((key, phase, state), 0) - without_driver * (state is RunState.RUNNING)
+                    runs.add_metric([name, phase.value, state.value], number)
+                runs.add_metric([name, phase.value, "abandoned"], without_driver)
     yield runs
-    states = states_in_plans(session)
+    states, without_driver = states_in_plans(session), abandoned_in_plans(session)
     yield GaugeMetricFamily(
         "beyond_iid_queue_length", "Runs planned and not started, over all experiments.", value=states[RunState.PLANNED]
     )
     yield GaugeMetricFamily(
-        "beyond_iid_running_runs", "Runs under way, over all experiments.", value=states[RunState.RUNNING]
+        "beyond_iid_running_runs",
+        "Runs under way, over all experiments.",
+        value=states[RunState.RUNNING] - without_driver,
+    )
+    yield GaugeMetricFamily(
+        "beyond_iid_abandoned_runs",
+        "Runs marked as running whose driver is gone, over all experiments; the experiment's next start repeats them.",
+        value=without_driver,
     )
     failed = GaugeMetricFamily(
         "beyond_iid_failed_runs", "Runs whose last attempt failed, by the class of its error.", labels=["reason"]

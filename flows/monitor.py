@@ -47,7 +47,8 @@ class Monitor:
 
     def start(self) -> None:
         """Show the bars and make the artifacts."""
-        self._bars.start()
+        with self._never_in_the_way():
+            self._bars.start()
         with self._never_in_the_way():
             dashboard = ray_dashboard()
             if dashboard:

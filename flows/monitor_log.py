@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 LOG_FILE = "worker.log"
 TRACEBACK_FILE = "traceback.txt"
@@ -29,17 +30,43 @@ _NAMED = re.compile(
     r"(\s*[=:]\s*)(?:bearer\s+|basic\s+)?[^\s,;]+"
 )
 _HUGGING_FACE = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
-_SECRET_VARIABLE = re.compile(r"(?i)token|password|passwd|secret|api_?key|credential|(database|connection)_url")
+_SECRET_VARIABLE = re.compile(
+    r"(?i)token|password|passwd|secret|api_?key|auth_string|credential|(database|connection)_url"
+)
+_NAMES_A_PLACE = re.compile(r"(?i)_(path|file|folder|dir)$")
+_URL_OPTION = re.compile(r"[?&]password=([^&]+)")
 _SHORTEST_SECRET = 8
 
 
 def without_secrets(text: str) -> str:
-    """The text with credentials replaced by ***: those in URLs, named ones, and values of secret-looking variables."""
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET_VARIABLE.search(name):
-            text = text.replace(value, "***")
-    text = _URL_CREDENTIALS.sub("***@", text)
+    """The text with credentials replaced by ***: those in URLs, named ones, and those that the environment holds."""
+    text = _URL_CREDENTIALS.sub("***@", without_known_secrets(text))
     return _HUGGING_FACE.sub("***", _NAMED.sub(r"\1\2***", text))
+
+
+def without_known_secrets(text: str) -> str:
+    """The text with the credentials that this process's environment holds replaced by ***; all else stays as it is."""
+    found = {
+        secret
+        for name, value in os.environ.items()
+        if _SECRET_VARIABLE.search(name) and not _NAMES_A_PLACE.search(name)
+        for secret in (value, *_parts(name, value))
+        if len(secret) >= _SHORTEST_SECRET
+    }
+    for secret in sorted(found, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _parts(name: str, value: str) -> Iterator[str]:
+    """What is secret by itself: the password in a URL, as it is written and as it is meant; that after user:."""
+    if "://" in value:
+        yield from map(unquote, _URL_OPTION.findall(value))
+        credentials = value.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    else:
+        credentials = value if name.upper().endswith("AUTH_STRING") else ""
+    password = credentials.partition(":")[2]
+    yield from (password, unquote(password))
 
 
 def write_line(folder: Path, level: int, text: str) -> None:

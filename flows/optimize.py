@@ -12,7 +12,7 @@ from db import curricula, effects, experiments, interventions, proposals, taxono
 from db.base import AnalysisKind, Phase
 from db.measurements import run_table
 from db.runs import missing
-from flows.announcements import EXPERIMENT_OPTIMIZED, VALIDATION_LABEL, announce
+from flows.announcements import EXPERIMENT_OPTIMIZED, VALIDATION_LABEL, announce, hand_on
 from flows.cancellation import close_cancelled
 from flows.conclusions import METHOD_VERSION, Conclusions, conclude
 from flows.config import ExperimentName
@@ -45,11 +45,17 @@ def optimize(name: ExperimentName) -> None:
 
     Args:
         name: The experiment's name. The settings are those that it was measured with.
+
+    Raises:
+        RunError: the conclusions are stored, but the server was not there to be told, and a validation should follow.
     """
     config = recorded_config(name)
     with prepared_experiment(config) as prepared:
         analyze(prepared)
-    announce(EXPERIMENT_OPTIMIZED, name, {VALIDATION_LABEL: "yes" if config.validation else "no"})
+    if config.validation:
+        hand_on(EXPERIMENT_OPTIMIZED, name, "validate/validate", {VALIDATION_LABEL: "yes"})
+    else:
+        announce(EXPERIMENT_OPTIMIZED, name, {VALIDATION_LABEL: "no"})
 
 
 def analyze(prepared: Prepared) -> Analyzed:

@@ -6,13 +6,17 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from httpx import HTTPError
+from prefect.artifacts import create_progress_artifact
+from prefect.client.schemas.actions import ArtifactUpdate
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from flows.cancellation import Cancellation
+from flows.one_try import OneTry
 from flows.planning import PlannedRun
 from flows.worker import read_progress
 
@@ -48,11 +52,16 @@ def artifact_key(text: str) -> str:
 def step_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
     """Progress of one piece of work: a bar for each of its parts, and a progress artifact on the Prefect server.
 
-    Gives a callback for (what is being done, done, of how many); nothing is shown before its first call.
+    Gives a callback for (what is being done, done, of how many); nothing is shown before its first call. What cannot be
+    published does not stop the work. Call inside a flow or a task.
+
+    Raises:
+        RunCancelledError: from the callback, where a person cancelled the flow run.
     """
     console = Console(file=sys.stderr)
     bars: dict[str, TaskID] = {}
-    published: list[UUID] = []
+    artifact = _ProgressArtifact(artifact_key(title))
+    cancellation = Cancellation()
     pace = Pace()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(bar_width=28), MofNCompleteColumn(),
                TimeElapsedColumn())  # fmt: skip
@@ -62,17 +71,31 @@ def step_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
             if what not in bars:
                 bars[what] = screen.add_task(f"{title}: {what}", total=total)
             screen.update(bars[what], completed=done, total=total)
-            if not (pace.due() or done == total):
-                return
-            percent, text = 100.0 * done / total if total else 100.0, f"{title}: {what}, {done:,} of {total:,}"
-            if published:
-                update_progress_artifact(published[0], progress=percent, description=text)
-                return
-            created = create_progress_artifact(progress=percent, key=artifact_key(title), description=text)
-            if isinstance(created, UUID):
-                published.append(created)
+            cancellation.check()
+            if pace.due() or done == total:
+                with suppress(HTTPError):
+                    artifact.show(100.0 * done / total if total else 100.0, f"{title}: {what}, {done:,} of {total:,}")
 
         yield show
+
+
+class _ProgressArtifact:
+    """A progress artifact on the Prefect server: made when first shown, then updated in place without retries."""
+
+    def __init__(self, key: str) -> None:
+        """Nothing is made yet."""
+        self._key = key
+        self._identity: UUID | None = None
+        self._prefect = OneTry()
+
+    def show(self, percent: float, text: str) -> None:
+        """Bring it up to date; a server that is gone is an httpx.HTTPError, at once."""
+        with self._prefect.client() as client:
+            if self._identity is None:
+                created = create_progress_artifact(progress=percent, key=self._key, description=text)
+                self._identity = created if isinstance(created, UUID) else None
+            else:
+                client.update_artifact(self._identity, ArtifactUpdate(data=percent, description=text))
 
 
 class FanOutProgress:
@@ -95,17 +118,14 @@ class FanOutProgress:
         )
         self._main = self._bars.add_task(title, total=total, completed=done, note="")
         self._runs: dict[str, TaskID] = {}
-        self._artifact: UUID | None = None
+        self._artifact = _ProgressArtifact(artifact_key(f"{title}-progress"))
         self._pace = Pace()
         self._done = done
 
     def start(self) -> None:
         """Show the bars and create the artifact."""
         self._bars.start()
-        created = create_progress_artifact(
-            progress=self._percent(), key=artifact_key(f"{self._title}-progress"), description=self._text(0)
-        )
-        self._artifact = created if isinstance(created, UUID) else None
+        self._publish(0)
 
     def update(self, done: int, running: Iterable[PlannedRun]) -> None:
         """Bring the bars (always) and the artifact (every few seconds) up to date."""
@@ -140,8 +160,7 @@ class FanOutProgress:
             )
 
     def _publish(self, running: int) -> None:
-        if self._artifact:
-            update_progress_artifact(self._artifact, progress=self._percent(), description=self._text(running))
+        self._artifact.show(self._percent(), self._text(running))
 
     def _percent(self) -> float:
         return 100.0 * self._done / self._total if self._total else 100.0

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from db.landings import FileState
 from db.watched_files import record_look, watched_files
 from flows.announcements import DATASET_LANDED, announce
+from flows.cancellation import close_cancelled
 from flows.data_files import DataFile, Place
 from flows.landing import ChangedError, Landing, land
 from flows.workspace import Workspace, workspace
@@ -22,7 +23,7 @@ from tasks.pool.config import DatasetName, RowSource
 _AS_THEY_ARE = RowSource()
 
 
-@flow(name="watch-folder", flow_run_name="look at {folder}", persist_result=False)
+@flow(name="watch-folder", flow_run_name="look at {folder}", persist_result=False, on_cancellation=[close_cancelled])
 def watch_folder(
     folder: Annotated[str, Field(min_length=1)], dataset: DatasetName | None = None, rows: RowSource = _AS_THEY_ARE
 ) -> State[None]:
@@ -47,7 +48,8 @@ def watch_folder(
     for reason in looked.rejected:
         log.error("Does not land: %s", reason)
     for name in sorted({landing.dataset for landing in looked.landed if landing.new}):
-        announce(DATASET_LANDED, name)
+        if not announce(DATASET_LANDED, name):
+            log.warning("The server did not take the event that %s landed; the hourly sweep answers it.", name)
     if looked.unreachable:
         raise RunError("Files that could not be fetched; the next look tries again:\n" + "\n".join(looked.unreachable))
     return Completed(message=f"{len(looked.landed)} landed, {len(looked.rejected)} rejected")

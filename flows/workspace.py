@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy.exc import OperationalError
 
 from db.session import Database, open_database
+from flows.log_secrets import secrets_kept
 from infra.errors import InfraError
 from infra.postgres import check_database, embedded_postgres
 from infra.ray_cluster import ClusterCapacity, ray_cluster
@@ -51,11 +52,12 @@ def workspace() -> Iterator[Workspace]:
     """
     active = _current.get()
     if active:
-        yield active
+        with secrets_kept():
+            yield active
         return
     settings = load_settings()
     settings.home_folder.mkdir(parents=True, exist_ok=True)
-    with database_of(settings) as url, ExitStack() as connections:
+    with secrets_kept(), database_of(settings) as url, ExitStack() as connections:
         database = open_database(url)
 
         @cache

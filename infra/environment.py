@@ -19,6 +19,10 @@ RAY_DEFAULTS = {
 RAY_ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Despite its name: keeps all ports of a cluster that is this machine's alone on loopback, on Linux too."""
 
+RAY_DRIVER = {"RAY_DEDUP_LOGS_SKIP_REGEX": "."}
+"""Of the process that connects. Whatever `log_to_driver` says, Ray prints errors that workers push to it (tracebacks)
+on its standard output, but for those that match; what failed is told by the task that waits for it."""
+
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
 

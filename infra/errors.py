@@ -13,3 +13,7 @@ class ConfigurationError(InfraError):
     """A setting or a machine that cannot work: names it, what was expected, and the fix."""
 
     exit_code = 2
+
+
+class ServerLostError(InfraError):
+    """The Prefect server stopped answering: what it has not been told yet cannot be told, and is not worth waiting."""

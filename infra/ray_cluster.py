@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from infra.environment import RAY_DEFAULTS, RAY_ON_LOOPBACK, with_project
+import psutil
+
+from infra.environment import RAY_DEFAULTS, RAY_DRIVER, RAY_ON_LOOPBACK, with_project
 from infra.errors import ConfigurationError
 from infra.security import credentials_hidden, require_ray_token
+
+_END_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def ray_cluster(address: str | None, *, allow_insecure: bool = False) -> Iterato
     # Ray warns that a local cluster has token authentication, which is what we want.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     alone = not address and "ray" not in sys.modules
-    for name, value in {**RAY_DEFAULTS, **(RAY_ON_LOOPBACK if alone else {})}.items():
+    for name, value in {**RAY_DEFAULTS, **RAY_DRIVER, **(RAY_ON_LOOPBACK if alone else {})}.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -102,7 +106,26 @@ def ray_cluster(address: str | None, *, allow_insecure: bool = False) -> Iterato
             require_ray_token(ray.get_runtime_context().gcs_address, allow_insecure=allow_insecure)
         yield _capacity()
     finally:
+        hanging_on = () if address else _of_raylet()
         ray.shutdown()
+        _end(hanging_on)
+
+
+def _of_raylet() -> tuple[psutil.Process, ...]:
+    """Workers and agents of the cluster that this process started; they hang on its raylet."""
+    found: list[psutil.Process] = []
+    with suppress(psutil.Error):
+        for child in psutil.Process().children():
+            if child.name() == "raylet":
+                found += child.children(recursive=True)
+    return tuple(found)
+
+
+def _end(processes: Sequence[psutil.Process]) -> None:
+    """Agents that look for a head which is gone would go on doing so for a minute or two."""
+    for process in psutil.wait_procs(processes, timeout=_END_SECONDS)[1]:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def _capacity() -> ClusterCapacity:

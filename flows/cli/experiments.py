@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -24,6 +25,7 @@ class StoppedError(BeyondIIDError):
     exit_code = 130
 
 
+_FAREWELL_SECONDS = 3.0
 Name = Annotated[str, typer.Argument(help="The experiment's name.")]
 
 
@@ -110,30 +112,49 @@ def prefect_environment(verbose: bool) -> Iterator[None]:
     """Have a Prefect API before Prefect is imported: it reads its settings then. Services that are up are used.
 
     Raises:
-        InfraError: the server was lost while it was in use.
+        ServerLostError: the server was lost while it was in use.
     """
     from httpx import TransportError
 
-    from infra.errors import InfraError
+    from infra.errors import ServerLostError
     from infra.prefect_server import prefect_api
     from infra.services import use_services
     from infra.settings import load_settings
 
     home = load_settings().home_folder
     use_services(home)
+    own = not os.environ.get("PREFECT_API_URL")
     with prefect_api(home) as url:
         os.environ["PREFECT_API_URL"] = url
         os.environ.setdefault("PREFECT_HOME", str(home / "prefect"))
-        # Waits of 2, 4, 8 and 16 seconds: `up` has a crashed server back by then.
-        os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "4")
+        # Waits of 2, 4, 8 and 16 seconds: `up` has a crashed server back by then. Nobody starts a command's own again.
+        os.environ.setdefault("PREFECT_CLIENT_MAX_RETRIES", "1" if own else "4")
         if not verbose:
             os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+            # Log lines and events that do not reach the server are no news for the terminal.
+            os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "CRITICAL")
+            logging.raiseExceptions = False
         print(f"Watch it in the Prefect UI: {url.removesuffix('/api')}", file=sys.stderr)
         try:
             yield
-        except TransportError as error:
+        except (TransportError, RuntimeError) as error:
+            # RuntimeError is what Prefect makes of it when a flow starts.
+            if not isinstance(error, TransportError) and not isinstance(error.__cause__, TransportError):
+                raise
             print(file=sys.stderr)  # Prefect's own complaints end without one
-            raise InfraError(
+            raise ServerLostError(
                 f"The Prefect server at {url} stopped answering ({error}). Run the same command again: what has "
                 "finished is stored, and nothing is trained twice."
             ) from error
+
+
+def leave_at_once(code: int) -> NoReturn:
+    """End this process without Prefect's farewell, which tries every log line and event again, without a limit."""
+    if "prefect" in sys.modules:
+        from prefect.events.worker import EventsWorker
+
+        # All of its services, not only this one; a server that is back by now gets the rest.
+        EventsWorker.drain_all(timeout=_FAREWELL_SECONDS)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

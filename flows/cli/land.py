@@ -90,8 +90,14 @@ def _announced(dataset: str) -> str:
         os.environ.update(driver_environment(load_settings().home_folder))
     if "PREFECT_API_URL" not in os.environ:
         return f"No Prefect server is running, so nothing starts now (beyond-iid up). {sweep}"
-    from flows.announcements import DATASET_LANDED, announce
+    from flows.announcements import DATASET_LANDED, announce, is_answered
 
     if announce(DATASET_LANDED, dataset):
-        return "Announced: the experiments that use it run again after the quiet period."
+        if is_answered(DATASET_LANDED):
+            return "Announced: the experiments that use it run again after the quiet period."
+        return (
+            f"Announced, but no automation of the Prefect server at {os.environ['PREFECT_API_URL']} waits for data "
+            "sets, so nothing starts now. `beyond-iid deploy` registers it, and the hourly sweep, which answers what "
+            "has landed before."
+        )
     return f"The Prefect server at {os.environ['PREFECT_API_URL']} did not take the event. {sweep}"

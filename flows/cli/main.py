@@ -33,7 +33,8 @@ from flows.cli import (
     taxonomy,
     workers,
 )
-from infra.errors import InfraError
+from flows.monitor_log import without_known_secrets, without_secrets
+from infra.errors import InfraError, ServerLostError
 from tasks.errors import BeyondIIDError
 
 _HELP = """Measure how categories of instruction data help, hurt and build on each other, and act on it.
@@ -92,6 +93,8 @@ def main() -> None:
         app()
     except (BeyondIIDError, InfraError) as error:
         _say(str(error))
+        if isinstance(error, ServerLostError):
+            experiments.leave_at_once(error.exit_code)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of our output (head, less) has gone; keep Python from complaining at exit.
@@ -107,17 +110,17 @@ def _unexpected(error: Exception) -> tuple[str, int]:
     """Message and exit code: a file that the system refuses is the user's to mend, anything else is ours."""
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror or error}", 2
-    return f"unexpected {type(error).__name__}: {error}", 1
+    return f"unexpected {type(error).__name__}: {without_secrets(str(error))}", 1
 
 
 def _write_details() -> Path:
-    """Write the current exception's traceback to a file of its own."""
+    """Write the current exception's traceback, without credentials, to a file of its own."""
     with tempfile.NamedTemporaryFile(
         "w", prefix="beyond-iid-", suffix=".log", delete=False, encoding="utf-8"
     ) as details:
-        traceback.print_exc(file=details)
+        details.write(without_secrets(traceback.format_exc()))
     return Path(details.name)
 
 
 def _say(text: str) -> None:
-    print(f"beyond-iid: {text}", file=sys.stderr)
+    print(f"beyond-iid: {without_known_secrets(text)}", file=sys.stderr)

@@ -91,7 +91,7 @@ def _line(trial: Trial) -> str:
         " ".join(trial.server) + (f"; {trial.server_running} still running there" if trial.server_running else ""),
         f"{trial.again}: {trial.trained_again}",
         str(trial.attempts),
-        "; ".join(trial.faults) or "passed",
+        "; ".join(trial.faults) or "passed" + (f" (a killed command may leave {trial.allowed})" * bool(trial.allowed)),
     )
     return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |"
 

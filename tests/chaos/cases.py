@@ -29,6 +29,7 @@ class Case:
         environment: of the first start.
         small_disk: megabytes of a file system of its own for the artifact store; needs root.
         drivers: commands started at once.
+        may_leave: what the first start's end may leave running, in the words of `Laboratory.leftovers`.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Case:
     environment: Callable[[], dict[str, str]] = dict
     small_disk: int = 0
     drivers: int = 1
+    may_leave: frozenset[str] = frozenset()
+
+
+AFTER_A_KILL = frozenset({"Postgres", "raylet", "gcs_server", "Ray worker", "Ray helper"})
+"""A killed command closes nothing: its Postgres serves on until the next start, which takes it over; Ray's processes
+notice by themselves that their driver is gone, in seconds or a minute. The Prefect server ends with its last user."""
 
 
 def all_cases() -> dict[str, Case]:
@@ -53,14 +60,21 @@ def all_cases() -> dict[str, Case]:
     }
     cases = [
         # Validation starts at once where everything is measured; optimize has no cluster unless something was trained.
-        Case(f"{victim}-{phase}", fault, phase, MEASURED_SEEDS if phase == "validate" else (*MEASURED_SEEDS, 3))
+        Case(
+            f"{victim}-{phase}",
+            fault,
+            phase,
+            MEASURED_SEEDS if phase == "validate" else (*MEASURED_SEEDS, 3),
+            may_leave=AFTER_A_KILL if victim == "driver" else frozenset(),
+        )
         for phase in PHASES
         for victim, fault in kills.items()
     ]
     cases += [
         Case("disk-full", faults.fill_disk, small_disk=4),
         Case("hang", faults.stop_worker, resources=_timeout()),
-        Case("memory-limit", faults.starve_workers),
+        # A process without memory may end, or hang with its result in its hands: then the run's time limit cuts it.
+        Case("memory-limit", faults.starve_workers, resources=_timeout(1.0)),
         Case("memory-node", faults.fill_memory, environment=_memory_threshold),
         Case("cancel", faults.cancel),
         Case("two-drivers", None, drivers=2),
@@ -68,10 +82,10 @@ def all_cases() -> dict[str, Case]:
     return {case.name: case for case in cases}
 
 
-def _timeout() -> dict[str, Any]:
+def _timeout(minutes: float = 0.5) -> dict[str, Any]:
     from flows.config import Resources
 
-    return {"run_timeout_minutes": 0.5} if "run_timeout_minutes" in Resources.model_fields else {}
+    return {"run_timeout_minutes": minutes} if "run_timeout_minutes" in Resources.model_fields else {}
 
 
 def _memory_threshold() -> dict[str, str]:

@@ -37,6 +37,7 @@ class Trial:
         again: exit status of the second start.
         trained_again: what the second start says it trained and reused.
         server_running: flow and task runs that the server takes for running at the very end.
+        allowed: what was left after the first command and may be.
         faults: what is wrong; empty = passed.
         skipped: why it was not tried.
     """
@@ -53,6 +54,7 @@ class Trial:
     again: int | None = None
     trained_again: str = ""
     server_running: int = 0
+    allowed: str = ""
     faults: list[str] = field(default_factory=list)
     skipped: str = ""
 
@@ -92,6 +94,8 @@ def attempt(case: Case, prepared: Path, services: bool = False) -> Trial:
             trial.faults.append(f"left behind at the end: {', '.join(trial.left_at_end)}")
         trial.server += ["→", *laboratory.flow_states()[known:]]
         trial.server_running = laboratory.unfinished_on_server()
+        if trial.server_running:
+            trial.faults.append(f"{trial.server_running} flow and task runs still running on the server")
     return trial
 
 
@@ -112,9 +116,18 @@ def _first(case: Case, trial: Trial, laboratory: Laboratory, experiment: Path) -
     trial.message = _message(laboratory.output()[1])
     _no_traceback(trial, laboratory)
     trial.left = laboratory.leftovers(known)
+    judge_leftovers(trial, case.may_leave)
     for undo in scene.undo:
         undo()
     return before
+
+
+def judge_leftovers(trial: Trial, may_leave: frozenset[str]) -> None:
+    """What the first start left running is a fault, but for what the case allows, which the verdict names."""
+    trial.allowed = ", ".join(sorted(set(trial.left) & may_leave))
+    beyond = sorted(set(trial.left) - may_leave)
+    if beyond:
+        trial.faults.append(f"left behind by the first start: {', '.join(beyond)}")
 
 
 def _judge(case: Case, trial: Trial, laboratory: Laboratory, before: dict[str, Any]) -> None:

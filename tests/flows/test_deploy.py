@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
+from flows.cancellation import close_cancelled
 from flows.deployments import FILE, Deployment, code_version, in_work_pool, of_experiment, read_description
 from flows.deployments import with_quiet_period as with_quiet
 from flows.experiment_file import load_experiment
@@ -83,6 +84,12 @@ def test_form_can_be_submitted_as_it_is_shown(deployment: Deployment) -> None:
     errors = list(Draft202012Validator({**schema, "$defs": schema.get("definitions", {})}).iter_errors(
         deployment.parameters))  # fmt: skip
     assert not errors
+
+
+@pytest.mark.parametrize("deployment", DESCRIBED.deployments, ids=lambda one: one.name)
+def test_cancelled_run_of_every_flow_is_closed(deployment: Deployment) -> None:
+    flow: Any = load_flow_from_entrypoint(deployment.entrypoint)
+    assert close_cancelled in flow.on_cancellation_hooks
 
 
 def test_defaults_are_the_quick_start() -> None:

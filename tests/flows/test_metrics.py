@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.experiment_lock import alone
 from infra.postgres import running_url, stop
 from tests.flows.planted_home import EXPERIMENT, GPU_RUN, SECONDS, PlantedHome, planted_home
 
@@ -37,8 +38,9 @@ def exporter(home: PlantedHome) -> Iterator[tuple[str, subprocess.Popen[str]]]:
 
 
 @pytest.fixture(scope="module")
-def samples(exporter: tuple[str, object]) -> Samples:
-    return scrape(exporter[0])
+def samples(home: PlantedHome, exporter: tuple[str, object]) -> Samples:
+    with alone(home.database, EXPERIMENT):  # as its driver does
+        return scrape(exporter[0])
 
 
 def scrape(address: str) -> Samples:
@@ -66,6 +68,22 @@ def test_runs_by_state_equal_a_count_in_sql(home: PlantedHome, samples: Samples)
         assert samples["beyond_iid_runs", labels] == number
     assert samples["beyond_iid_queue_length", ()] == counted["planned"]
     assert samples["beyond_iid_running_runs", ()] == counted["running"]
+
+
+def test_run_counts_as_running_only_while_something_works_on_its_experiment(
+    home: PlantedHome, exporter: tuple[str, object]
+) -> None:
+    def shown() -> tuple[float, ...]:
+        found = scrape(exporter[0])
+        labels = [(("experiment", EXPERIMENT), ("phase", "measure"), ("state", s)) for s in ("running", "abandoned")]
+        by_experiment = tuple(found["beyond_iid_runs", one] for one in labels)
+        return (*by_experiment, found["beyond_iid_running_runs", ()], found["beyond_iid_abandoned_runs", ()])
+
+    with alone(home.database, EXPERIMENT):
+        assert shown() == (1, 0, 1, 0)
+    assert shown() == (0, 1, 0, 1), "its driver was killed"
+    with alone(home.database, "other"):  # shares a finished run only
+        assert shown() == (0, 1, 0, 1)
 
 
 def test_run_shared_by_two_experiments_counts_in_each_and_once_in_all(samples: Samples) -> None:
