@@ -27,7 +27,7 @@ from tests.bench.recovery import EXPERIMENT
 SLOTS = 2
 PEERS = 4
 """Of the quick start's runs, repeated by plain TRL."""
-MINUTE = ("name=minute", "recipe.epochs=26", "design={kind: mixtures, number: 5, seeds: [1]}")
+MINUTE = ("name=minute", "recipe.epochs=26", "design={kind: mixtures, number: 11, seeds: [1]}")
 TARGETS = {"quick start": 0.90, "runs of a minute": 0.97}
 
 
