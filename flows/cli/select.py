@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.cli.options import JsonFlag, OverwriteFlag
+from flows.cli.options import ENDPOINT_PANEL, Concurrency, JsonFlag, OverwriteFlag, PriceIn, PriceOut, Retries, Timeout
 from flows.cli.steps import given, steps_on_screen
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tasks.selection.select import Selected
 
 _FIELDS = ("complexity", "quality")
-_ENDPOINT = "Endpoint (--scorer-engine endpoint)"
 _ENDPOINT_ONLY = ("endpoint", "concurrency", "retries", "timeout", "price_in", "price_out")
 _SCORER_ONLY = ("scorer_engine", *_ENDPOINT_ONLY, "vllm_option", "complexity_template", "quality_template")
 _DEITA_ONLY = ("scorer", *_SCORER_ONLY, "similarity", "vectors", "embedding_model")
@@ -44,19 +43,15 @@ def select(  # noqa: PLR0913, PLR0917 - one option each
     ] = "transformers",
     endpoint: Annotated[
         str | None,
-        typer.Option(rich_help_panel=_ENDPOINT, help="Base address of the scorer's server: http://localhost:8000/v1."),
+        typer.Option(
+            rich_help_panel=ENDPOINT_PANEL, help="Base address of the scorer's server: http://localhost:8000/v1."
+        ),
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, rich_help_panel=_ENDPOINT, help="Questions at once.")] = 16,
-    retries: Annotated[
-        int, typer.Option(min=0, rich_help_panel=_ENDPOINT, help="Repetitions of a question, with growing waits.")
-    ] = 5,
-    timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=_ENDPOINT, help="Seconds for an answer.")] = 120,
-    price_in: Annotated[
-        float, typer.Option(min=0, rich_help_panel=_ENDPOINT, help="Dollars per million prompt tokens.")
-    ] = 0.0,
-    price_out: Annotated[
-        float, typer.Option(min=0, rich_help_panel=_ENDPOINT, help="Dollars per million completion tokens.")
-    ] = 0.0,
+    concurrency: Concurrency = 16,
+    retries: Retries = 5,
+    timeout: Timeout = 120,
+    price_in: PriceIn = 0.0,
+    price_out: PriceOut = 0.0,
     vllm_option: Annotated[
         list[str] | None, typer.Option(help="Engine argument of vLLM, e.g. tensor_parallel_size=2; repeatable.")
     ] = None,

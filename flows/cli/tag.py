@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.cli.options import OverwriteFlag
+from flows.cli.options import ENDPOINT_PANEL, Concurrency, OverwriteFlag, PriceIn, PriceOut, Retries, Timeout
 
 if TYPE_CHECKING:
     from tasks.tagging.confusion import Confusion
@@ -20,7 +20,6 @@ EngineName = Literal["classifier", "embedding", "endpoint", "vllm"]
 FeatureName = Literal["lexical", "embedding", "both"]
 
 _CLASSIFIER = "Classifier"
-_ENDPOINT = "Endpoint"
 _MODEL = "Language model (endpoint, vllm)"
 _VLLM = "vLLM"
 _FREE = "Free tags (endpoint, vllm)"
@@ -76,19 +75,13 @@ def tag(  # noqa: PLR0913, PLR0917 - one option each
         typer.Option(rich_help_panel=_VLLM, help="Engine argument of vLLM, e.g. max_model_len=8192; repeatable."),
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(rich_help_panel=_ENDPOINT, help="Base address, e.g. http://localhost:8000/v1.")
+        str | None, typer.Option(rich_help_panel=ENDPOINT_PANEL, help="Base address, e.g. http://localhost:8000/v1.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, rich_help_panel=_ENDPOINT, help="Questions at once.")] = 16,
-    retries: Annotated[
-        int, typer.Option(min=0, rich_help_panel=_ENDPOINT, help="Repetitions of a question, with growing waits.")
-    ] = 5,
-    timeout: Annotated[float, typer.Option(min=0.1, rich_help_panel=_ENDPOINT, help="Seconds for an answer.")] = 120,
-    price_in: Annotated[
-        float, typer.Option(min=0, rich_help_panel=_ENDPOINT, help="Dollars per million prompt tokens.")
-    ] = 0.0,
-    price_out: Annotated[
-        float, typer.Option(min=0, rich_help_panel=_ENDPOINT, help="Dollars per million completion tokens.")
-    ] = 0.0,
+    concurrency: Concurrency = 16,
+    retries: Retries = 5,
+    timeout: Timeout = 120,
+    price_in: PriceIn = 0.0,
+    price_out: PriceOut = 0.0,
     free_tags: Annotated[
         bool,
         typer.Option("--free-tags", rich_help_panel=_FREE, help="Free tags, then mapped; --categories auto means it."),
