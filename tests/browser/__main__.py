@@ -106,7 +106,7 @@ def watch(window: Browser, ui: str, run: str, pictures: Path) -> None:
     print("The fan-out's page lists progress, runs, effects and a link to Ray's dashboard.")
     shown(window, artifact(ui, f"{MEASURE}-progress"), f"{MEASURE}-progress", "%")
     effects = artifact(ui, f"{MEASURE}-effects")
-    shown(window, effects, "Preliminary", "nats per token", "±")
+    shown(window, effects, "Preliminary", "nats per token", r"\d ± \d")
     window.picture(pictures / "effects-so-far.png")
     print("The effects come in.")
     shown(window, artifact(ui, f"{MEASURE}-runs"), r"[1-9]\d* of \d+ runs finished", "CPU-s", "loss")
